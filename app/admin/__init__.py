@@ -1,0 +1,12 @@
+"""The room of administrators. Others don't learn which pages it has."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.web import people
+
+blueprint = Blueprint("admin", __name__)
+blueprint.before_request(people.require_admin)
+
+from app.admin import catalog, credentials, overview, upstreams, users  # noqa: E402, F401 - views register themselves

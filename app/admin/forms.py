@@ -1,0 +1,159 @@
+"""The forms of administration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import BooleanField, IntegerField, SelectField, SelectMultipleField, TextAreaField
+from wtforms.validators import InputRequired, Optional
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from app.upstreams import UPSTREAMS
+from app.web.forms import Form, LineField, SecretField, optional, required, too_long
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SECRET = {"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": "true", "data-lpignore": "true"}
+NEW_PASSWORD = {"autocomplete": "new-password"}
+NO_SPELLING = {"spellcheck": "false", "autocapitalize": "none"}
+KEY_LONGEST = 4000
+
+
+class NumberField(IntegerField):
+    """A whole number; says in our words what isn't one."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(_("Enter a whole number.")) from None
+
+
+class RequiredNumberField(NumberField):
+    """A whole number that can't be left out."""
+
+    data: int
+
+
+def _number(label: Any, default: int) -> RequiredNumberField:
+    return RequiredNumberField(label, [InputRequired(_l("Enter a whole number."))], default=default)
+
+
+class UpstreamForm(Form):
+    """What can be changed of an upstream."""
+
+    name = LineField(_l("Name"), required(100), render_kw={"placeholder": _l("for example: main")})
+    base_url = LineField(_l("Base URL"), optional(500), render_kw={**NO_SPELLING, "inputmode": "url"})
+    key = SecretField(_l("API key"), [too_long(KEY_LONGEST)], render_kw=SECRET)
+    priority = _number(_l("Priority"), 0)
+    weight = _number(_l("Weight"), 1)
+
+
+class NewUpstreamForm(UpstreamForm):
+    """A new upstream and its first credential."""
+
+    kind = SelectField(_l("Kind"))
+    no_key = BooleanField(_l("It wants no key"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind.choices = [(kind, adapter.label) for kind, adapter in UPSTREAMS.items()]
+
+    @property
+    def wanted_key(self) -> str | None:
+        """The key, or None for an upstream that wants none."""
+        return None if self.no_key.data else self.key.data or ""
+
+
+class KeyForm(Form):
+    """Another key for a credential."""
+
+    key = SecretField(_l("API key"), required(KEY_LONGEST), render_kw=SECRET)
+
+
+class CredentialForm(KeyForm):
+    """One more credential."""
+
+    name = LineField(_l("Name"), required(100), render_kw={"placeholder": _l("for example: second account")})
+
+
+class PickForm(Form):
+    """Models out of an upstream's list, and names that the list doesn't have."""
+
+    everything = BooleanField()
+    ticked = SelectMultipleField(
+        _l("Models of its list"), widget=ListWidget(), option_widget=CheckboxInput(), validate_choice=False
+    )
+    others = TextAreaField(
+        _l("Other names"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 3, "placeholder": "gpt-5 = my-gpt-5"}
+    )
+
+    def offer(self, models: Sequence[str]) -> None:
+        """Let the reader tick among ``models``."""
+        self.ticked.choices = [(name, name) for name in models]
+        self.everything.label.text = _("All %(count)d of them", count=len(models))
+
+    def wanted(self, listed: Iterable[str]) -> dict[str, str | None]:
+        """Return the names to serve, each with the upstream's own name where that differs."""
+        names: dict[str, str | None] = dict.fromkeys(listed if self.everything.data else self.ticked.data or [])
+        for line in (self.others.data or "").splitlines():
+            public, _equals, theirs = (part.strip() for part in line.partition("="))
+            if public:
+                names[public] = theirs or None
+        return names
+
+
+class ModelForm(Form):
+    """One model, by hand."""
+
+    name = LineField(_l("Model"), required(200), render_kw={**NO_SPELLING, "placeholder": "gpt-5"})
+    upstream = SelectField(_l("Upstream"), coerce=int)
+    upstream_model = LineField(_l("Its name there"), optional(200), render_kw=NO_SPELLING)
+
+    def offer(self, upstreams: Iterable[tuple[int, str]]) -> None:
+        """Let the reader choose among ``upstreams``, given as number and name."""
+        self.upstream.choices = list(upstreams)
+
+
+class RouteForm(Form):
+    """How one upstream serves a model."""
+
+    upstream_model = LineField(_l("Its name there"), optional(200), render_kw=NO_SPELLING)
+    priority = NumberField(_l("Priority"), [Optional()])
+    weight = NumberField(_l("Weight"), [Optional()])
+    enabled = BooleanField(_l("Enabled"), default=True)
+
+
+class NewRouteForm(RouteForm):
+    """One more upstream for a model."""
+
+    upstream = SelectField(_l("Upstream"), coerce=int)
+
+    def offer(self, upstreams: Iterable[tuple[int, str]]) -> None:
+        """Let the reader choose among ``upstreams``, given as number and name."""
+        self.upstream.choices = list(upstreams)
+
+
+class UserForm(Form):
+    """What can be changed of a user."""
+
+    name = LineField(_l("Name"), [too_long(100)], render_kw={"autocomplete": "off"})
+    role = SelectField(_l("Role"), choices=[("user", _l("user")), ("admin", _l("administrator"))], default="user")
+
+
+class NewUserForm(UserForm):
+    """A new user with a first password."""
+
+    email = LineField(
+        _l("E-mail address"), required(254), render_kw={**NO_SPELLING, "type": "email", "autocomplete": "off"}
+    )
+    password = SecretField(_l("First password"), required(1024), render_kw=NEW_PASSWORD)
+
+
+class ResetForm(Form):
+    """Another password for somebody."""
+
+    password = SecretField(_l("New password"), required(1024), render_kw=NEW_PASSWORD)

@@ -1,0 +1,107 @@
+"""Users: list, make, change, lock out, another password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import abort, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+
+from app.admin import blueprint
+from app.admin.forms import NewUserForm, ResetForm, UserForm
+from app.services import accounts
+from app.services.accounts import AccountError
+from app.web.people import password_again, person
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+
+@blueprint.get("/users")
+def users() -> ResponseReturnValue:
+    """List everybody."""
+    return render_template("admin/users.html", users=accounts.list_users())
+
+
+@blueprint.route("/users/new", methods=["GET", "POST"])
+@password_again
+def new_user() -> ResponseReturnValue:
+    """Make a user."""
+    form = NewUserForm()
+    if form.validate_on_submit():
+        try:
+            user = accounts.create_user(
+                email=form.email.data,
+                password=form.password.data,
+                name=form.name.data,
+                role=form.role.data,
+                actor=person().user,
+            )
+        except AccountError as error:
+            form.refuse(error)
+        else:
+            flash(_("%(email)s can sign in now with the password you chose.", email=user.email), "good")
+            return redirect(url_for("admin.users"))
+    return render_template("admin/user_new.html", form=form)
+
+
+@blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
+@password_again
+def user(user_id: int) -> ResponseReturnValue:
+    """Change a user's name and role."""
+    found = _existing(user_id)
+    form = UserForm(obj=found)
+    if form.validate_on_submit():
+        try:
+            accounts.update_user(user_id, name=form.name.data, role=form.role.data, actor=person().user)
+        except AccountError as error:
+            form.refuse(error)
+        else:
+            flash(_("Saved."), "good")
+            return redirect(url_for("admin.users"))
+    return _page(found, form=form)
+
+
+@blueprint.route("/users/<int:user_id>/password", methods=["GET", "POST"])
+@password_again
+def reset_password(user_id: int) -> ResponseReturnValue:
+    """Give a user another password and end their sign-ins."""
+    found = _existing(user_id)
+    reset = ResetForm()
+    if reset.validate_on_submit():
+        try:
+            accounts.reset_password(user_id, password=reset.password.data, actor=person().user)
+        except AccountError as error:
+            reset.refuse(error)
+        else:
+            flash(_("The password is changed and every browser of this user signed out."), "good")
+            return redirect(url_for("admin.users"))
+    return _page(found, reset=reset)
+
+
+@blueprint.post("/users/<int:user_id>/<any(enable, disable):what>")
+def switch_user(user_id: int, what: str) -> ResponseReturnValue:
+    """Lock a user out or let them in again."""
+    found = _existing(user_id)
+    email = found.email
+    try:
+        accounts.set_disabled(user_id, disabled=what == "disable", actor=person().user)
+    except AccountError as error:
+        flash(str(error), "bad")
+    else:
+        said = _("%(name)s is enabled.") if what == "enable" else _("%(name)s is locked out, with all tokens.")
+        flash(said % {"name": email}, "good")
+    return redirect(url_for("admin.users"))
+
+
+def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None = None) -> ResponseReturnValue:
+    return render_template(
+        "admin/user.html",
+        user=found,
+        form=form or UserForm(formdata=None, obj=found),
+        reset=reset or ResetForm(formdata=None),
+    )
+
+
+def _existing(user_id: int) -> Any:
+    return accounts.get_user(user_id) or abort(404)

@@ -1,0 +1,66 @@
+"""Takes a request's body in: never more than the limit, never waiting for ever, undone from compression."""
+
+from __future__ import annotations
+
+from flask import request
+
+from app.api import machinery
+from app.protocol.errors import Problem, RelayError
+from app.relay.decode import DecodeError, TooLargeError, decompress
+
+ENCODINGS = frozenset({"gzip", "zstd"})
+
+
+def read_body() -> bytes:
+    """Return the body. Raises ``RelayError``: 400, 408, 413 or 415."""
+    settings = machinery().settings
+    limit = settings.body_max_bytes
+    _require_json()
+    stated = request.content_length
+    if stated is not None and stated > limit:
+        raise _too_large(limit)
+    body = _take(limit, settings.body_s)
+    if len(body) > limit:
+        raise _too_large(limit)
+    if stated is not None and len(body) < stated:
+        raise RelayError(Problem.INVALID_JSON, "The body is shorter than its Content-Length.")
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    return _undone(body, encoding, limit) if encoding not in {"", "identity"} else body
+
+
+def _require_json() -> None:
+    kind = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if kind not in {"", "application/json"} and not kind.endswith("+json"):
+        raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Send a JSON body with Content-Type: application/json.")
+
+
+def _take(limit: int, body_s: float) -> bytes:
+    """Read one byte more than the limit at most: of a chunked body that says how long it is too late."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(body_s)
+    try:
+        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    except TimeoutError:
+        raise RelayError(Problem.BODY_TIMEOUT, "The body did not come in time.") from None
+    except OSError:
+        raise RelayError(Problem.INVALID_JSON, "The body can't be read: its framing is broken.") from None
+    finally:
+        if connection is not None:
+            connection.settimeout(None)
+    return body
+
+
+def _undone(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding not in ENCODINGS:
+        raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding may be gzip or zstd.")
+    try:
+        return decompress(body, encoding, limit=limit)
+    except TooLargeError:
+        raise _too_large(limit) from None
+    except DecodeError as error:
+        raise RelayError(Problem.INVALID_JSON, f"The body can't be decompressed: {error}.") from None
+
+
+def _too_large(limit: int) -> RelayError:
+    return RelayError(Problem.TOO_LARGE, f"The body is larger than {limit / 1024 / 1024:g} MiB.")

@@ -1,0 +1,21 @@
+"""The command line: ``flask --app wsgi …``. Exit 0 done, 1 refused (told on standard error), 2 wrong usage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.cli.doctor import doctor
+from app.cli.keys import keys
+from app.cli.models import models
+from app.cli.people import admin, setup_link, users
+from app.cli.tokens import tokens
+from app.cli.upstreams import upstreams
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def register(app: Flask) -> None:
+    """Add every command of ours to ``flask``."""
+    for command in (admin, users, setup_link, tokens, upstreams, models, keys, doctor):
+        app.cli.add_command(command)

@@ -1,0 +1,24 @@
+"""``flask keys``: the keys that seal upstream secrets."""
+
+from __future__ import annotations
+
+import click
+
+from app.cli.terminal import Commands, answer, json_option
+from app.services import upstreams
+
+keys = Commands("keys", help="The keys that seal upstream secrets.")
+
+
+@keys.command("rotate")
+@json_option
+@click.pass_context
+def rotate(ctx: click.Context, as_json: bool) -> None:
+    """Seal every credential with the first of REALMS_VAULT_KEYS, so that the others can be taken away."""
+    sealed, broken = upstreams.reseal(actor=None)
+    answer(
+        {"sealed": sealed, "broken": broken}, as_json=as_json, text=f"{sealed} credentials sealed with the first key."
+    )
+    for name in broken:
+        click.echo(f"{name}: no key of REALMS_VAULT_KEYS opens it; add the one that does, or enter it again.", err=True)
+    ctx.exit(1 if broken else 0)

@@ -1,0 +1,123 @@
+"""``flask upstreams``: provider endpoints and their keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.terminal import Commands, answer, confirm, json_option, secret, table
+from app.services import upstreams as service
+from app.upstreams import UPSTREAMS
+
+if TYPE_CHECKING:
+    from app.models import Upstream
+
+upstreams = Commands("upstreams", help="Provider endpoints and their keys.")
+name_argument = click.argument("name")
+
+
+@upstreams.command("add")
+@name_argument
+@click.option("--kind", required=True, type=click.Choice(sorted(UPSTREAMS)), help="Which API it speaks.")
+@click.option("--base-url", default="", metavar="URL", help="Where it is; the vendor's own address by default.")
+@click.option("--key-stdin", is_flag=True, help="Take its API key from the first line of standard input.")
+@click.option("--no-key", is_flag=True, help="It wants no API key.")
+@click.option("--priority", default=0, show_default=True, help="Higher is asked first.")
+@click.option("--weight", default=1, show_default=True, help="Its share among those of the same priority.")
+@json_option
+def add(
+    name: str,
+    *,
+    kind: str,
+    base_url: str,
+    key_stdin: bool,
+    no_key: bool,
+    priority: int,
+    weight: int,
+    as_json: bool,
+) -> None:
+    """Add an upstream."""
+    if key_stdin and no_key:
+        raise click.UsageError("Give --key-stdin or --no-key, not both.")
+    key = None if no_key else secret("API key", option="--key-stdin or --no-key", from_stdin=key_stdin)
+    upstream = service.create(
+        name=name, kind=kind, base_url=base_url, key=key, priority=priority, weight=weight, actor=None
+    )
+    text = f"Added {upstream.name} at {upstream.base_url}. Next: flask upstreams test {upstream.name}"
+    answer(_row(upstream), as_json=as_json, text=text)
+
+
+@upstreams.command("list")
+@json_option
+def list_upstreams(as_json: bool) -> None:
+    """List the upstreams."""
+    rows = [_row(upstream) for upstream in service.list_all()]
+    table(rows, as_json=as_json, empty="No upstreams yet. Add one: flask upstreams add NAME --kind openai --key-stdin")
+
+
+@upstreams.command("test")
+@name_argument
+@json_option
+@click.pass_context
+def test(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Ask an upstream for its models and tell how far that came; exit 1 when it failed."""
+    steps = service.test(find_upstream(name).id)
+    rows = [{"step": step.name, "ok": step.ok, "ms": step.ms, "detail": step.detail} for step in steps]
+    table(rows, as_json=as_json, empty="")
+    ctx.exit(0 if all(step.ok for step in steps) else 1)
+
+
+@upstreams.command("disable")
+@name_argument
+@json_option
+def disable(name: str, as_json: bool) -> None:
+    """Leave an upstream out."""
+    _set_enabled(name, enabled=False, as_json=as_json)
+
+
+@upstreams.command("enable")
+@name_argument
+@json_option
+def enable(name: str, as_json: bool) -> None:
+    """Call an upstream again."""
+    _set_enabled(name, enabled=True, as_json=as_json)
+
+
+@upstreams.command("delete")
+@name_argument
+@json_option
+def delete(name: str, as_json: bool) -> None:
+    """Forget an upstream, its keys and its routes."""
+    upstream_id = find_upstream(name).id
+    confirm(f"Delete {name}? Objects that are stored there can't be reached any more.")
+    service.delete(upstream_id, actor=None)
+    answer({"name": name, "deleted": True}, as_json=as_json, text=f"{name} is deleted.")
+
+
+def find_upstream(name: str) -> Upstream:
+    """Return the upstream of this name, or refuse."""
+    upstream = service.by_name(name)
+    if upstream is None:
+        raise click.ClickException(f"There is no upstream {name}. See: flask upstreams list")
+    return upstream
+
+
+def _set_enabled(name: str, *, enabled: bool, as_json: bool) -> None:
+    upstream = service.set_enabled(find_upstream(name).id, enabled=enabled, actor=None)
+    answer(_row(upstream), as_json=as_json, text=f"{name} is {'enabled' if enabled else 'disabled'}.")
+
+
+def _row(upstream: Upstream) -> dict[str, Any]:
+    return {
+        "id": upstream.id,
+        "name": upstream.name,
+        "kind": upstream.kind,
+        "base_url": upstream.base_url,
+        "enabled": upstream.enabled,
+        "priority": upstream.priority,
+        "weight": upstream.weight,
+        "credentials": [
+            f"{each.name} {'…' + each.last4 if each.last4 else ''}".strip() for each in upstream.credentials
+        ],
+    }

@@ -1,0 +1,73 @@
+"""One's own account: password, language, signed-in browsers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import refresh
+
+from app.console import blueprint
+from app.console.forms import LocaleForm, PasswordForm
+from app.services import accounts, sign_ins
+from app.services.accounts import AccountError
+from app.web import people
+from app.web.people import person
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+
+@blueprint.get("/account")
+def account() -> ResponseReturnValue:
+    """Show the account."""
+    return _page()
+
+
+@blueprint.post("/account/password")
+def change_password() -> ResponseReturnValue:
+    """Change the password; this browser stays signed in under a new sign-in, others only if asked to end."""
+    form = PasswordForm()
+    user = person().user
+    if form.validate_on_submit():
+        try:
+            accounts.change_password(user, current=form.current.data, new=form.new.data)
+        except AccountError as error:
+            form.refuse(error)
+        else:
+            people.sign_in(user)
+            flash(_("Your password is changed. Other browsers are still signed in: end them below."), "good")
+            return redirect(url_for("console.account"))
+    return _page(password=form)
+
+
+@blueprint.post("/account/language")
+def change_language() -> ResponseReturnValue:
+    """Keep the language of one's pages."""
+    form = LocaleForm()
+    if form.validate_on_submit():
+        accounts.set_locale(person().user, form.locale.data or None)
+        refresh()
+        flash(_("The language is changed."), "good")
+        return redirect(url_for("console.account"))
+    return _page(locale=form)
+
+
+@blueprint.post("/account/end-others")
+def end_others() -> ResponseReturnValue:
+    """Sign out every other browser."""
+    sign_ins.end_others(person().user, keep=person().secret)
+    flash(_("All other browsers are signed out."), "good")
+    return redirect(url_for("console.account"))
+
+
+def _page(*, password: PasswordForm | None = None, locale: LocaleForm | None = None) -> ResponseReturnValue:
+    user = person().user
+    return render_template(
+        "console/account.html",
+        user=user,
+        password=password or PasswordForm(formdata=None),
+        locale=locale or LocaleForm(formdata=None, locale=user.locale or ""),
+        browsers=[(each, sign_ins.is_this(each, person().secret)) for each in sign_ins.list_for(user)],
+    )

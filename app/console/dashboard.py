@@ -1,0 +1,35 @@
+"""The home page: what is still to be set up, the newest tokens, the last requests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from flask import render_template
+
+from app.console import blueprint
+from app.console.guide import steps
+from app.services import reports, tokens
+from app.web.people import person
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+TOKENS_SHOWN = 5
+REQUESTS_SHOWN = 10
+
+
+@blueprint.get("/")
+def dashboard() -> ResponseReturnValue:
+    """Show the guide while something is missing, then what happened last."""
+    mine = tokens.list_for(person().user)
+    live = [token for token in mine if token.revoked_at is None]
+    return render_template(
+        "console/dashboard.html",
+        guide=steps(has_token=bool(live)),
+        tokens=live[:TOKENS_SHOWN],
+        more=len(live) > TOKENS_SHOWN,
+        requests=reports.last_requests(person().user, REQUESTS_SHOWN),
+        token_names={token.id: token.name for token in mine},
+        now=datetime.now(UTC),
+    )

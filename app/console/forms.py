@@ -1,0 +1,91 @@
+"""The forms of the console."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from flask_babel import lazy_gettext as _l
+from wtforms import DateField, HiddenField, RadioField, SelectField, SelectMultipleField
+from wtforms.validators import EqualTo, Optional
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from app.web.forms import Form, LineField, SecretField, required, too_long
+from app.web.locale import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CURRENT = {"autocomplete": "current-password"}
+NEW = {"autocomplete": "new-password"}
+EMAIL = {"type": "email", "autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+SAME = EqualTo("password", _l("The two passwords differ."))
+PASSWORD_LONGEST = 1024
+
+
+class LoginForm(Form):
+    """Who somebody says they are."""
+
+    email = LineField(_l("E-mail address"), required(254), render_kw=EMAIL)
+    password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
+
+
+class SetupForm(Form):
+    """The first administrator."""
+
+    token = HiddenField()
+    name = LineField(_l("Name"), [too_long(100)], render_kw={"autocomplete": "name"})
+    email = LineField(_l("E-mail address"), required(254), render_kw=EMAIL)
+    password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=NEW)
+    again = SecretField(_l("Password again"), [SAME], render_kw=NEW)
+
+
+class ConfirmForm(Form):
+    """The password, once more."""
+
+    password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
+
+
+class PasswordForm(Form):
+    """Another password for oneself."""
+
+    current = SecretField(_l("Present password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
+    new = SecretField(_l("New password"), required(PASSWORD_LONGEST), render_kw=NEW)
+    again = SecretField(_l("New password again"), [EqualTo("new", _l("The two passwords differ."))], render_kw=NEW)
+
+
+class LocaleForm(Form):
+    """The language of one's pages."""
+
+    locale = SelectField(_l("Language"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.locale.choices = [("", _l("As the browser asks")), *LANGUAGES.items()]
+
+
+class TokenForm(Form):
+    """A new token. ``once`` holds its sealed secret-to-be, so that a form sent twice makes one token."""
+
+    once = HiddenField()
+    name = LineField(_l("Name"), required(100), render_kw={"placeholder": _l("for example: laptop")})
+    expires_on = DateField(_l("Last day"), [Optional()])
+    scope = RadioField(_l("Models"), choices=[("all", _l("All models")), ("some", _l("Only these"))], default="all")
+    models = SelectMultipleField(
+        _l("Models it may use"), widget=ListWidget(), option_widget=CheckboxInput(), validate_choice=True
+    )
+
+    def offer(self, models: Sequence[str]) -> None:
+        """Let the reader tick among ``models``."""
+        self.models.choices = [(name, name) for name in models]
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The last moment of the chosen day, in UTC."""
+        day = self.expires_on.data
+        return datetime.combine(day, time(23, 59, 59), UTC) if day else None
+
+    @property
+    def wanted_models(self) -> list[str] | None:
+        """The ticked models; None for all of them."""
+        return list(self.models.data or []) if self.scope.data == "some" else None

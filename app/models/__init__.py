@@ -1,0 +1,25 @@
+"""Rows: columns and constraints, no behaviour. Importing this package registers every table."""
+
+from app.models.audit import AuditEntry
+from app.models.catalog import Model, Route
+from app.models.meta import Meta
+from app.models.objects import OwnedObject
+from app.models.records import Attempt, Record
+from app.models.tokens import Token
+from app.models.upstreams import Credential, Upstream
+from app.models.users import SignIn, User
+
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "Credential",
+    "Meta",
+    "Model",
+    "OwnedObject",
+    "Record",
+    "Route",
+    "SignIn",
+    "Token",
+    "Upstream",
+    "User",
+]

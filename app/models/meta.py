@@ -1,0 +1,23 @@
+"""Single facts about the whole deployment, by name."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Base
+from app.models.base import exact
+
+GENERATION = "generation"
+"""Raised by every change that the workers' snapshots must see."""
+FIRST_ADMIN = "first_admin"
+"""Exists once set-up is over; its primary key lets only one of two racing set-ups win."""
+
+
+class Meta(Base):
+    """A named number."""
+
+    __tablename__ = "meta"
+
+    name: Mapped[str] = mapped_column(exact(64), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,0 +1,1 @@
+"""The vocabulary of the relay: plain values and pure functions, no I/O at all."""

@@ -1,0 +1,104 @@
+"""The values that travel down the relay's straight line; all frozen, none with behaviour that reaches outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from app.protocol.endpoints import Endpoint, ObjectKind
+from app.protocol.envelope import Envelope
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls: the user behind a valid token. ``models`` is the token's allow-list (None: every model)."""
+
+    user_id: int
+    token_id: int
+    owner_mark: str
+    """Opaque and unguessable; stands in the metadata of stored chat completions."""
+    models: tuple[str, ...] | None = None
+    expires_at: float | None = None
+    """In seconds since the epoch."""
+
+    def may_use(self, model: str) -> bool:
+        """Whether the token's allow-list has the model; an entry that ends in ``*`` stands for every beginning."""
+        return self.models is None or any(
+            model == entry or (entry.endswith("*") and model.startswith(entry[:-1])) for entry in self.models
+        )
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An upstream with one of its credentials: where a call can be sent. ``secret`` is empty where none is wanted."""
+
+    upstream_id: int
+    credential_id: int
+    kind: str
+    base_url: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Place(upstream {self.upstream_id}, credential {self.credential_id})"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A place chosen for one call, and the model's own name there (empty: as the caller said)."""
+
+    place: Place
+    model: str = ""
+
+
+REGISTRY_ONLY = object()
+"""What `Owned` asks of its maker; `services.registry` is the one place that has it."""
+
+
+class Owned:
+    """A stored object that the caller was found to own, and where it lives.
+
+    Never made anywhere but in ``registry.find``: an adapter builds the address of an object call from nothing else, so
+    a call whose ownership wasn't checked has nowhere to go.
+    """
+
+    __slots__ = ("kind", "model", "object_id", "place")
+
+    def __init__(self, key: object, *, kind: ObjectKind, object_id: str, place: Place, model: str) -> None:
+        if key is not REGISTRY_ONLY:
+            raise TypeError("only the registry says who owns what")
+        self.kind = kind
+        self.object_id = object_id
+        self.place = place
+        self.model = model
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of one caller, read and checked in form."""
+
+    id: str
+    request_id: str
+    endpoint: Endpoint
+    caller: Caller
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Those of the caller's headers that may travel on."""
+    object_id: str = ""
+    item_id: str = ""
+    body: Envelope | None = None
+    model: str = ""
+    stream: bool = False
+    stores: bool = False
+    """Whether the object that the answer reveals is kept upstream, and so must be owned."""
+    started: float = 0.0
+    """On the monotonic clock, in seconds."""
+    connection: Any = None
+    """The client's socket where the server shows it, for noticing that the client left."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the client gets: status, headers, and the body in pieces, each sent as it comes."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterator[bytes]
+    length: int | None = None
+    """In bytes; None for a stream."""

@@ -1,0 +1,67 @@
+"""What is kept of one request, as it travels from the relay through the journal to the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from app.protocol.usage import UNKNOWN, Usage
+
+
+class End(StrEnum):
+    """How a request ended."""
+
+    COMPLETED = "completed"
+    PENDING = "pending"
+    """A background response that goes on without its client."""
+    REFUSED = "refused"
+    """Told an error before anything of an answer."""
+    FAILED = "failed"
+    """The upstream's answer itself told of a failure."""
+    CLIENT_LEFT = "client_left"
+    SLOW_READER = "slow_reader"
+    UPSTREAM_CUT = "upstream_cut"
+    DRAINED = "drained"
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of one upstream with one credential; times in ms."""
+
+    upstream_id: int
+    credential_id: int
+    total_ms: int
+    status: int | None = None
+    error: str = ""
+    first_byte_ms: int | None = None
+    upstream_request_id: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a create or tool endpoint; ``at`` in seconds since the epoch, times in ms."""
+
+    id: str
+    at: float
+    request_id: str
+    user_id: int
+    token_id: int
+    endpoint: str
+    protocol: str
+    status: int
+    end: End
+    total_ms: int
+    model: str = ""
+    upstream_model: str = ""
+    stream: bool = False
+    reason: str = ""
+    first_byte_ms: int | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    usage: Usage = UNKNOWN
+    attempts: tuple[Attempt, ...] = ()
+
+
+def moment(seconds: float) -> datetime:
+    """Return a record's ``at`` as an aware date."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,187 @@
+"""Follows a stream's events as they pass: what they reveal, how they end, and the few changes that are ours.
+
+Most blocks are passed on after a few substring searches. Only a block that holds a telling word is taken apart, and
+only what stands at the level of an event counts: the same words inside a text delta don't.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from app.protocol import body, sse
+from app.protocol.body import Revealed
+from app.protocol.call import Call
+from app.protocol.endpoints import ObjectKind, Shape
+from app.protocol.ids import is_revealed_id
+from app.protocol.record import End
+from app.protocol.usage import Usage, from_events
+
+HEAD_MAX = 8 * 1024
+TAIL_MAX = 16 * 1024
+
+
+class _Data(msgspec.Struct):
+    type: Any = None
+    id: Any = None
+    response: Any = None
+    error: Any = None
+    choices: Any = None
+    usage: Any = None
+    sequence_number: Any = None
+
+
+_data = msgspec.json.Decoder(_Data)
+_NOTHING = _Data()
+
+
+class Story:
+    """One stream, told block by block. ``revealed`` holds ids that must be owned before the block may be sent."""
+
+    shape: ClassVar[Shape]
+    needles: ClassVar[tuple[bytes, ...]]
+
+    def __init__(self, call: Call, *, rename: str = "", hides_usage: bool = False) -> None:
+        self._rename = rename
+        self._hides_usage = hides_usage
+        self._stores = call.stores
+        self._head = b""
+        self._tail = b""
+        self._hidden = b""
+        self._known: set[str] = set()
+        self.revealed: Revealed = []
+        self.end: End | None = None
+
+    def take(self, block: bytes) -> bytes:
+        """Return what of a block of whole events may be sent: all of it, up to the terminal event."""
+        self.revealed = []
+        if self._looks_at_all or any(needle in block for needle in self.needles):
+            block = self._examine(block)
+        if len(self._head) < HEAD_MAX:
+            self._head += block[: HEAD_MAX - len(self._head)]
+        self._tail = block if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
+        return block
+
+    def usage(self) -> Usage:
+        """Return what was used, as far as the stream told."""
+        return from_events(self._head, self._tail + self._hidden, shape=self.shape, whole=self.end is End.COMPLETED)
+
+    def next_sequence(self) -> int:
+        """Return the ``sequence_number`` that an event of ours has to carry."""
+        for event in reversed(list(sse.split(self._tail))):
+            number = _read(sse.read(event).data).sequence_number
+            if isinstance(number, int):
+                return number + 1
+        return 0
+
+    @property
+    def _looks_at_all(self) -> bool:
+        return bool(self._rename)
+
+    def _examine(self, block: bytes) -> bytes:
+        passed = []
+        for event in sse.split(block):
+            kept = self._event(event, sse.read(event))
+            if kept:
+                passed.append(kept)
+            if self.end is not None:
+                break
+        return b"".join(passed)
+
+    def _event(self, raw: bytes, event: sse.Event) -> bytes:
+        """Judge one event; return it as it is to be sent, or nothing."""
+        raise NotImplementedError
+
+    def _renamed(self, raw: bytes, event: sse.Event) -> bytes:
+        if not self._rename or b'"model"' not in event.data:
+            return raw
+        try:
+            data = body.with_model(event.data, self._rename)
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            return raw
+        name = b"event: " + event.name.encode() + b"\n" if event.name else b""
+        return name + b"data: " + data + b"\n\n"
+
+    def _reveal(self, kind: ObjectKind, object_id: Any) -> None:
+        if is_revealed_id(object_id) and object_id not in self._known:
+            self._known.add(object_id)
+            self.revealed.append((kind, object_id))
+
+
+class ResponsesStory(Story):
+    """``response.created`` reveals the id, one of four events or ``error`` ends it."""
+
+    shape = Shape.RESPONSES
+    needles = (b'"response"', b"error")
+    ends: ClassVar[dict[str, End]] = {
+        "response.completed": End.COMPLETED,
+        "response.incomplete": End.COMPLETED,
+        "response.failed": End.FAILED,
+        "response.cancelled": End.COMPLETED,
+        "error": End.FAILED,
+    }
+
+    def _event(self, raw: bytes, event: sse.Event) -> bytes:
+        data = _read(event.data)
+        kind = event.name or str(data.type or "")
+        self.end = self.ends.get(kind)
+        if self._stores and isinstance(data.response, dict):
+            self._reveal(ObjectKind.RESPONSE, data.response.get("id"))
+            if self.end is not None:
+                for item in data.response.get("output") or ():
+                    self._reveal(ObjectKind.ITEM, item.get("id") if isinstance(item, dict) else None)
+        return self._renamed(raw, event)
+
+
+class ChatStory(Story):
+    """Every chunk carries the id, ``[DONE]`` or an error ends it."""
+
+    shape = Shape.CHAT
+    needles = (b"[DONE]", b'"error"')
+
+    @property
+    def _looks_at_all(self) -> bool:
+        return self._stores or self._hides_usage or bool(self._rename)
+
+    def _event(self, raw: bytes, event: sse.Event) -> bytes:
+        if event.data == b"[DONE]":
+            self.end = End.COMPLETED
+            return raw
+        if self._hides_usage and b'"usage"' in event.data and self._is_usage_chunk(raw, event):
+            return b""
+        data = _read(event.data) if self._stores or b'"error"' in event.data else _NOTHING
+        if data.error:
+            self.end = End.FAILED
+        if self._stores:
+            self._reveal(ObjectKind.CHAT_COMPLETION, data.id)
+        return self._renamed(raw, event)
+
+    def _is_usage_chunk(self, raw: bytes, event: sse.Event) -> bool:
+        data = _read(event.data)
+        if data.choices != [] or not data.usage:
+            return False
+        self._hidden = raw
+        return True
+
+
+class MessagesStory(Story):
+    """``message_stop`` or ``error`` ends it; nothing is kept upstream."""
+
+    shape = Shape.MESSAGES
+    needles = (b"message_stop", b"error")
+    ends: ClassVar[dict[str, End]] = {"message_stop": End.COMPLETED, "error": End.FAILED}
+
+    def _event(self, raw: bytes, event: sse.Event) -> bytes:
+        self.end = self.ends.get(event.name or str(_read(event.data).type or ""))
+        return self._renamed(raw, event)
+
+
+STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesStory, ChatStory, MessagesStory)}
+
+
+def _read(data: bytes) -> _Data:
+    try:
+        return _data.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        return _NOTHING

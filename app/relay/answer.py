@@ -1,0 +1,173 @@
+"""An upstream's answer as it comes in: a strict, bounded HTTP/1.1 response reader over llhttp (RFC 9112).
+
+It has the face that ``requests`` expects of a response's ``raw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import httptools
+
+from app.relay.decode import DecodeError, Inflater
+from app.relay.wire import Wire, WireError
+
+HEAD_MAX = 64 * 1024
+HEADERS_MAX = 256
+INFORMATIONAL_MAX = 16
+_DECODED = {"gzip", "x-gzip", "deflate"}
+
+
+class BrokenAnswerError(Exception):
+    """Not an HTTP answer, over a bound, or cut before its own end."""
+
+
+class Answer:
+    """Status, headers (lower-case names) and body of one answer; the body is read as it comes."""
+
+    def __init__(self, wire: Wire, *, done: Callable[[bool], None]) -> None:
+        self._wire = wire
+        self._done: Callable[[bool], None] | None = done
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
+        self._inflater: Inflater | None = None
+        self._pending: Iterator[bytes] = iter(())
+        self._informational = 0
+        self._head_done = False
+        self._tainted = False
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.complete = False
+        self.waited = False
+
+    # -- what llhttp tells ------------------------------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        self._tainted = self.complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.complete:
+            return
+        if len(self.headers) >= HEADERS_MAX:
+            raise BrokenAnswerError("too many headers")
+        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self._informational += 1
+            self.headers.clear()
+            if self._informational > INFORMATIONAL_MAX or self.status == 101:
+                raise BrokenAnswerError("informational answers without end")
+            return
+        self._head_done = True
+
+    def on_body(self, data: bytes) -> None:
+        if not self.complete:
+            self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self.complete = True
+
+    # -- what the relay asks ----------------------------------------------------------------------------------------
+    def read_head(self) -> None:
+        """Wait for status and headers. Raises ``BrokenAnswerError`` or ``WireError``."""
+        size = 0
+        self._wire.wait()
+        while not self._head_done:
+            data = self._wire.read()
+            if not data:
+                raise WireError("closed before the answer") if not size else BrokenAnswerError("cut in the headers")
+            size += len(data)
+            self._feed(data)
+            if size > HEAD_MAX and not self._head_done:
+                raise BrokenAnswerError("the headers are too large")
+        self._choose_decoder()
+
+    def header(self, name: str) -> str:
+        """Return a header's value, empty where there is none."""
+        return next((value for key, value in self.headers if key == name), "")
+
+    def read1(self) -> bytes:
+        """Return the next piece of the body, undone from compression; ``b""`` at its end.
+
+        Raises ``BrokenAnswerError`` when it ends before it should, ``WireError`` when the connection breaks.
+        """
+        self.waited = False
+        if self._inflater is None:
+            return self._next()
+        while True:
+            piece = next(self._pending, b"")
+            if piece:
+                return piece
+            raw = self._next()
+            if not raw:
+                if not self._inflater.finished:
+                    raise BrokenAnswerError("the compressed body is cut short")
+                return b""
+            self._pending = self._inflate(raw)
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 - urllib3's
+        """Return the body to its end; the sizes that ``requests`` asks for are not kept to."""
+        return self.read1() if amt else b"".join(iter(self.read1, b""))
+
+    def close(self) -> None:
+        """Let go of the connection: back into the pool when the answer came whole, else closed."""
+        done, self._done = self._done, None
+        if done:
+            self._take_end()
+            done(self.complete and not self._tainted and self._parser.should_keep_alive())
+
+    release_conn = close
+
+    def _next(self) -> bytes:
+        while not self._pieces:
+            if self.complete:
+                return b""
+            data = self._wire.read()
+            self.waited = self.waited or self._wire.waited
+            if not data:
+                return self._ended()
+            self._feed(data)
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take_end(self) -> None:
+        """The last event often comes a moment before the last chunk; take that in if it is there already."""
+        if self._head_done and not self.complete and (data := self._wire.read_now()):
+            with suppress(BrokenAnswerError):
+                self._feed(data)
+
+    def _ended(self) -> bytes:
+        """The connection ended: the right end for a body of no stated length, a cut for every other."""
+        if self.header("content-length") or "chunked" in self.header("transfer-encoding").lower():
+            raise BrokenAnswerError("the answer was cut before its end")
+        self.complete = True
+        return b""
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if self.complete:  # junk behind a whole answer: the answer stands, the connection isn't used again
+                self._tainted = True
+                return
+            raise BrokenAnswerError(f"not an HTTP answer: {error}") from error
+
+    def _choose_decoder(self) -> None:
+        encoding = self.header("content-encoding").strip().lower()
+        if encoding in {"", "identity"}:
+            return
+        if encoding not in _DECODED:
+            raise BrokenAnswerError(f"compressed in a way nobody asked for: {encoding[:40]}")
+        self._inflater = Inflater()
+
+    def _inflate(self, raw: bytes) -> Iterator[bytes]:
+        assert self._inflater is not None  # noqa: S101 - chosen before the first read
+        try:
+            yield from self._inflater.feed(raw)
+        except DecodeError as error:
+            raise BrokenAnswerError(str(error)) from error

@@ -1,0 +1,165 @@
+"""The way out: one guarded session, and the check of every address at the moment it is dialled.
+
+The address that is checked is the address that is connected to, so neither DNS rebinding nor a parser's disagreement
+can lead elsewhere. Private and special addresses are refused unless the operator allows them by network; addresses
+that clouds answer metadata on are refused always.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+
+import certifi
+import gevent
+import msgspec
+import requests
+from gevent import socket as hub_socket
+
+from app.relay.answer import Answer, BrokenAnswerError
+from app.relay.transport import Origin, RelayAdapter
+from app.relay.wire import Wire, WireError, open_wire
+from app.settings import Settings
+
+RESOLVED_S = 30.0
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class EgressError(Exception):
+    """A call that never got an answer; ``phase`` says how far it came."""
+
+    def __init__(self, phase: str, message: str) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A whole answer to a call of our own."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Egress:
+    """Dials upstreams and nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = settings.egress_allow
+        self._connect_s = settings.connect_s
+        self._resolved: dict[tuple[str, int], tuple[float, list[IP]]] = {}
+        self._tls = ssl.create_default_context(cafile=certifi.where())
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.ca_file:
+            self._tls.load_verify_locations(settings.ca_file)
+        self.adapter = RelayAdapter(self.dial)
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.session.mount("http://", self.adapter)
+        self.session.mount("https://", self.adapter)
+
+    def dial(self, origin: Origin) -> Wire:
+        """Return a fresh wire to an origin. Raises ``EgressError``."""
+        with gevent.Timeout(self._connect_s, EgressError("connect", "nobody answered in time")):
+            failed: EgressError | None = None
+            for address in self._addresses(origin):
+                try:
+                    return self._open(origin, address)
+                except EgressError as error:
+                    failed = error
+            raise failed or EgressError("dns", "the name has no address")
+
+    def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout_s: float = 10.0,
+        limit: int = 4 * 1024 * 1024,
+    ) -> Fetched:
+        """Return the whole answer to a call of the control plane. Raises ``EgressError``."""
+        try:
+            with gevent.Timeout(timeout_s, EgressError("answer", "no answer in time")):
+                response = self.session.request(
+                    method, url, headers=dict(headers), data=body, stream=True, allow_redirects=False
+                )
+                return _whole(response, limit)
+        except (WireError, BrokenAnswerError) as error:
+            raise EgressError("answer", str(error)) from error
+        except (ValueError, requests.RequestException) as error:
+            raise EgressError("address", str(error)) from error
+
+    def _open(self, origin: Origin, address: IP) -> Wire:
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        context = self._tls if origin.scheme == "https" else None
+        try:
+            return open_wire(family, (str(address), origin.port), context=context, host=origin.host)
+        except ssl.SSLError as error:
+            raise EgressError("tls", f"no trust in its certificate: {error.reason or error}") from error
+        except OSError as error:
+            raise EgressError("connect", str(error)) from error
+
+    def _addresses(self, origin: Origin) -> list[IP]:
+        """Return the addresses that may be dialled. Raises ``EgressError`` when one of them may not."""
+        addresses = self._resolve(origin.host, origin.port)
+        for address in addresses:
+            if not self._permits(address):
+                raise EgressError(
+                    "address", f"{address} is private or special; allow its network with REALMS_EGRESS_ALLOW"
+                )
+        return addresses
+
+    def _permits(self, address: IP) -> bool:
+        plain = _unwrapped(address)
+        if plain in METADATA:
+            return False
+        return (plain.is_global and not plain.is_multicast) or any(plain in net for net in self._allowed)
+
+    def _resolve(self, host: str, port: int) -> list[IP]:
+        try:
+            return [ipaddress.ip_address(host)]
+        except ValueError:
+            pass
+        at, addresses = self._resolved.get((host, port), (0.0, []))
+        if addresses and time.monotonic() - at < RESOLVED_S:
+            return addresses
+        try:
+            found = hub_socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise EgressError("dns", f"the name can't be resolved: {error}") from error
+        addresses = list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
+        self._resolved[host, port] = (time.monotonic(), addresses)
+        return addresses
+
+
+def _unwrapped(address: IP) -> IP:
+    """Return the IPv4 address that an IPv6 one carries inside (mapped, 6to4, NAT64), else the address itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def _whole(response: requests.Response, limit: int) -> Fetched:
+    answer = response.raw
+    assert isinstance(answer, Answer)  # noqa: S101 - the session has no other adapter
+    pieces, size = [], 0
+    try:
+        while piece := answer.read1():
+            size += len(piece)
+            if size > limit:
+                raise BrokenAnswerError("the answer is too large")
+            pieces.append(piece)
+    finally:
+        answer.close()
+    return Fetched(response.status_code, dict(answer.headers), b"".join(pieces))

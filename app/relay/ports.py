@@ -1,0 +1,57 @@
+"""What the core needs from the floor above, as it sees it; ``wiring`` brings both together."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.protocol.call import Call, Caller, Owned, Place, Target
+from app.protocol.endpoints import ObjectKind
+from app.protocol.record import Record
+from app.protocol.usage import Usage
+
+
+class Registry(Protocol):
+    """Who owns which stored object."""
+
+    def find(self, caller: Caller, kind: ObjectKind, object_id: str) -> Owned:
+        """Return the caller's object. Raises ``RelayError`` for everything that isn't the caller's."""
+
+    def claim(self, call: Call, place: Place, ids: list[tuple[ObjectKind, str]]) -> None:
+        """Make the caller the owner of these ids, durably, before returning; an owner is never replaced.
+
+        Raises ``RelayError`` (503) when that can't be done.
+        """
+
+    def forget(self, owned: Owned) -> None:
+        """Turn an object's row into a tombstone; the owner stays."""
+
+    def page(
+        self, caller: Caller, kind: ObjectKind, *, after: str | None, limit: int, newest_first: bool, model: str | None
+    ) -> tuple[list[Owned], str | None]:
+        """Return the caller's next objects in order of creation, and the id to go on after (None: there are no more).
+
+        Raises ``RelayError`` (404) when ``after`` isn't the caller's.
+        """
+
+
+class Router(Protocol):
+    """Where a call can be sent."""
+
+    def candidates(self, call: Call) -> list[Target]:
+        """Return the targets of a call, best first. Raises ``RelayError`` when there is none."""
+
+    def fixed(self, call: Call, place: Place) -> Target:
+        """Return the target of a call that must go to ``place``. Raises ``RelayError`` when it can't."""
+
+
+class Ledger(Protocol):
+    """What is kept of each call."""
+
+    def admit(self) -> None:
+        """Raise ``RelayError`` (503) when there is no room left to keep the record of another call."""
+
+    def settle(self, record: Record) -> None:
+        """Keep a finished call's record so that a killed worker can't lose it; the first settle of a call counts."""
+
+    def complete(self, caller: Caller, object_id: str, usage: Usage) -> None:
+        """Give the record of a background response the usage that its owner has now read."""

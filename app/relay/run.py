@@ -1,0 +1,118 @@
+"""The straight line of one call: admit, resolve, open, tap."""
+
+from __future__ import annotations
+
+from app.protocol.call import Call, Owned, Reply, Target
+from app.protocol.endpoints import Kind
+from app.protocol.errors import Problem, RelayError
+from app.protocol.record import End
+from app.protocol.references import Reference, references
+from app.relay.connect import ClientLeftError, Connector, Link
+from app.relay.drain import Drain
+from app.relay.listing import Listing
+from app.relay.ports import Ledger, Registry, Router
+from app.relay.tap import Tap
+from app.relay.trace import CLIENT_LEFT_STATUS, Trace
+from app.relay.watch import Live, Watch
+from app.upstreams import UPSTREAMS
+
+GONE = frozenset({200, 404})
+"""What an upstream answers to a delete after which the object is no more."""
+
+
+class Relay:
+    """Runs calls. Everything it needs comes from ``wiring``; one serves a whole worker."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        router: Router,
+        ledger: Ledger,
+        connector: Connector,
+        watch: Watch,
+        drain: Drain,
+    ) -> None:
+        self._registry = registry
+        self._router = router
+        self._ledger = ledger
+        self._connector = connector
+        self._watch = watch
+        self._drain = drain
+        self._tap = Tap(registry, ledger, watch)
+        self._listing = Listing(registry, connector, watch)
+
+    def run(self, call: Call) -> Reply:
+        """Return the reply to a call. Raises ``RelayError`` for the caller, ``ClientLeftError`` when it has left."""
+        trace = Trace(call, self._ledger)
+        live = self._watch.enter(call.connection)
+        try:
+            self._drain.admit()
+            self._ledger.admit()
+            if call.endpoint.kind is Kind.LIST:
+                return self._tap.listed(call, self._listing.page(call, live=live), live=live)
+            link = self._open(call, live=live, trace=trace)
+            return self._tap.reply(call, link, live=live, trace=trace)
+        except BaseException as error:
+            self._watch.leave(live)
+            self._settle_refused(call, error, trace)
+            raise
+
+    def refuse(self, call: Call, error: RelayError) -> None:
+        """Keep the record of a call that was refused before it could run."""
+        self._settle_refused(call, error, Trace(call, self._ledger))
+
+    def _open(self, call: Call, *, live: Live, trace: Trace) -> Link:
+        if call.endpoint.kind is Kind.OBJECT:
+            owned = self._owned_object(call)
+            link = self._connector.open_object(call, owned, live=live, trace=trace)
+            if call.endpoint.deletes and link.status in GONE:
+                self._registry.forget(owned)
+            return link
+        return self._connector.open(call, self._target(call), live=live, trace=trace)
+
+    def _owned_object(self, call: Call) -> Owned:
+        """Return the object that the path names, once every id in the call was found to be the caller's."""
+        assert call.endpoint.object is not None  # noqa: S101 - each row of kind OBJECT has one
+        owned = self._registry.find(call.caller, call.endpoint.object, call.object_id)
+        if not UPSTREAMS[owned.place.kind].keeps_objects:
+            raise RelayError(Problem.UNSUPPORTED, "The upstream that made this object does not keep it.")
+        for reference in references(call):
+            _require_same_place(owned, self._referred(call, reference))
+        return owned
+
+    def _target(self, call: Call) -> Target:
+        """Return where a create goes: to the place of what it continues, else to the best candidate."""
+        referred = [self._referred(call, reference) for reference in references(call)]
+        if not referred:
+            return self._router.candidates(call)[0]
+        for other in referred[1:]:
+            _require_same_place(referred[0], other)
+        return self._router.fixed(call, referred[0].place)
+
+    def _referred(self, call: Call, reference: Reference) -> Owned:
+        try:
+            return self._registry.find(call.caller, reference.kind, reference.id)
+        except RelayError as error:
+            if error.problem is not Problem.RESPONSE_NOT_FOUND:
+                error.param = reference.param if error.param else error.param
+                raise
+            raise RelayError(
+                Problem.PREVIOUS_RESPONSE_NOT_FOUND,
+                f"Previous response with id '{reference.id[:512]}' not found.",
+                param=reference.param,
+            ) from None
+
+    def _settle_refused(self, call: Call, error: BaseException, trace: Trace) -> None:
+        if isinstance(error, RelayError):
+            trace.settle(End.REFUSED, status=error.status(call.endpoint.protocol), reason=error.code)
+        elif isinstance(error, ClientLeftError):
+            trace.settle(End.CLIENT_LEFT, status=CLIENT_LEFT_STATUS)
+        else:
+            trace.settle(End.REFUSED, status=500, reason=type(error).__name__)
+
+
+def _require_same_place(one: Owned, other: Owned) -> None:
+    if one.place != other.place:
+        message = "The objects that this request refers to live at different upstreams and can't be used together."
+        raise RelayError(Problem.SPREAD_STATE, message)

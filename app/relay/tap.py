@@ -1,0 +1,183 @@
+"""What the client reads: claim before reveal, settle before final, and an honest end.
+
+``stream`` is an ordinary generator, one piece for each read, so that any WSGI server can run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import gevent
+import msgspec
+
+from app.protocol import body as bodies
+from app.protocol.call import Call, Reply
+from app.protocol.errors import Problem, RelayError, frame
+from app.protocol.headers import to_client
+from app.protocol.record import End
+from app.protocol.sse import EventTooLargeError, Splitter
+from app.protocol.story import STORIES, Story
+from app.protocol.usage import Usage, from_object
+from app.relay.connect import ClientLeftError, Link
+from app.relay.ports import Ledger, Registry
+from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
+from app.relay.watch import Live, Watch
+from app.upstreams.openai import hides_usage
+
+PIECE = 64 * 1024
+STREAM_HEADERS = [
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("x-accel-buffering", "no"),
+]
+
+
+class Tap:
+    """Turns an open link into the client's reply."""
+
+    def __init__(self, registry: Registry, ledger: Ledger, watch: Watch) -> None:
+        self._registry = registry
+        self._ledger = ledger
+        self._watch = watch
+
+    def reply(self, call: Call, link: Link, *, live: Live, trace: Trace) -> Reply:
+        """Return the reply of a link; from then on the reply's body sees to the end of the call."""
+        if link.status < 300 and call.stream:
+            headers = [item for item in to_client(link.headers) if item[0] != "content-type"]
+            renamed = call.model if link.model and link.model != call.model else ""
+            story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage(call))
+            pieces = self._stream(call, link, story, live=live, trace=trace)
+            release = partial(self._finish_stream, link, story, live=live, trace=trace)
+            return Reply(link.status, headers + STREAM_HEADERS, Flow(pieces, release))
+        try:
+            body = self._whole(call, link, trace=trace)
+        finally:
+            link.close()
+        headers = to_client(link.headers)
+        flow = Flow(self._pieces(body, live), partial(self._watch.leave, live))
+        return Reply(link.status, headers, flow, len(body))
+
+    def listed(self, call: Call, page: bytes, *, live: Live) -> Reply:
+        """Return the reply for a page that Realms made itself."""
+        flow = Flow(self._pieces(page, live), partial(self._watch.leave, live))
+        return Reply(200, [("content-type", "application/json")], flow, len(page))
+
+    # -- one JSON body ----------------------------------------------------------------------------------------------
+    def _whole(self, call: Call, link: Link, *, trace: Trace) -> bytes:
+        body = link.whole()
+        if link.status >= 300:
+            trace.settle(End.FAILED, status=link.status, reason=_reason(body))
+            return body
+        told = bodies.read(body)
+        if told is None:
+            raise RelayError(Problem.UPSTREAM, "The upstream did not answer with a JSON object.")
+        revealed = bodies.revealed(call, told)
+        if revealed:
+            self._registry.claim(call, link.place, revealed)
+        usage = from_object(told.usage)
+        if link.model and call.model and isinstance(told.model, str) and told.model != call.model:
+            body = bodies.with_model(body, call.model)
+        self._settle_background(call, told, usage)
+        trace.sent(body)
+        trace.settle(_end_of(told), status=link.status, usage=usage)
+        return body
+
+    def _settle_background(self, call: Call, told: bodies.Told, usage: Usage) -> None:
+        """An owner who reads a background response that has come to its end brings its usage with it."""
+        if call.endpoint.name == "responses.retrieve" and told.status in bodies.TERMINAL and usage.raw is not None:
+            self._ledger.complete(call.caller, call.object_id, usage)
+
+    def _pieces(self, body: bytes, live: Live) -> Iterator[bytes]:
+        for start in range(0, len(body), PIECE):
+            live.waits_for_client()
+            yield body[start : start + PIECE]
+
+    # -- a stream ---------------------------------------------------------------------------------------------------
+    def _stream(self, call: Call, link: Link, story: Story, *, live: Live, trace: Trace) -> Iterator[bytes]:
+        try:
+            for block in self._blocks(call, link, story):
+                trace.sent(block)
+                if story.end is not None:
+                    trace.settle(story.end, status=link.status, usage=story.usage())
+                live.waits_for_client()
+                yield block
+                if story.end is not None:
+                    return
+        except RelayError as error:
+            last = frame(error, call.endpoint.shape, call.request_id, sequence=story.next_sequence())
+            trace.sent(last)
+            trace.settle(_end_of_cut(live), status=link.status, usage=story.usage(), reason=error.code)
+            live.waits_for_client()
+            yield last
+        except ClientLeftError:
+            return
+
+    def _finish_stream(self, link: Link, story: Story, *, live: Live, trace: Trace) -> None:
+        """What is left to do when the stream is over, or the server gave it up because its client is gone."""
+        if not trace.settled:
+            end = ENDS.get(live.cut, End.CLIENT_LEFT) if live.cut else End.CLIENT_LEFT
+            trace.settle(end, status=CLIENT_LEFT_STATUS, usage=story.usage())
+        link.close()
+        self._watch.leave(live)
+
+    def _blocks(self, call: Call, link: Link, story: Story) -> Iterator[bytes]:
+        """Yield what may be sent, owned before it is shown. Raises ``RelayError`` when the stream ends badly."""
+        splitter = Splitter()
+        while data := link.read():
+            try:
+                block = splitter.feed(data)
+            except EventTooLargeError:
+                raise RelayError(Problem.UPSTREAM, "The upstream sent an event over 16 MiB.") from None
+            if block:
+                yield from self._shown(call, link, story, block)
+            if not link.waited:
+                gevent.sleep(0)  # others' turn: a stream that never waits would freeze them
+        if splitter.rest:  # the last event lacks its blank line: worth sending only if it is the end
+            last = list(self._shown(call, link, story, splitter.rest + b"\n\n"))
+            yield from last if story.end is not None else ()
+        if story.end is None:
+            raise RelayError(Problem.UPSTREAM, "The upstream ended the stream before its end.")
+
+    def _shown(self, call: Call, link: Link, story: Story, block: bytes) -> Iterator[bytes]:
+        block = story.take(block)
+        if story.revealed:
+            self._registry.claim(call, link.place, story.revealed)
+        if block:
+            yield block
+
+
+class Flow:
+    """The pieces of a reply, and what must happen when they end or are given up, even before the first was taken."""
+
+    __slots__ = ("_pieces", "_release")
+
+    def __init__(self, pieces: Iterator[bytes], release: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._release = release
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Called by the server, always."""
+        self._release()
+
+
+def _end_of(told: bodies.Told) -> End:
+    return End.PENDING if told.status in {"queued", "in_progress"} else End.COMPLETED
+
+
+def _end_of_cut(live: Live) -> End:
+    return ENDS.get(live.cut, End.UPSTREAM_CUT) if live.cut else End.UPSTREAM_CUT
+
+
+def _reason(body: bytes) -> str:
+    try:
+        error = msgspec.json.decode(body).get("error") or {}
+        return str(error.get("code") or error.get("type") or "")
+    except (msgspec.DecodeError, AttributeError, RecursionError):
+        return ""

@@ -1,0 +1,153 @@
+"""The ``requests`` transport adapter that every call to an upstream goes through, over pooled wires.
+
+Nothing here follows a redirect, keeps a cookie, reads the environment or asks for compression.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter
+
+from app.relay.answer import Answer
+from app.relay.wire import Wire, WireError
+
+IDLE_S = 50.0
+"""How long a connection is kept for the next call: under the minute after which most servers hang up."""
+IDLE_MAX = 512
+"""Connections kept per origin."""
+
+
+class Origin(NamedTuple):
+    """Where a connection leads; two calls share one only when all of it is equal."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it isn't the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
+
+
+@lru_cache(maxsize=4096)
+def locate(url: str) -> tuple[Origin, str]:
+    """Return a URL's origin and its request target. Raises ``ValueError`` for one that isn't http or https."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http or https address")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme, parts.hostname, port), target
+
+
+class RelayRequest(requests.PreparedRequest):
+    """A prepared request that tells who watches over it which wire carries it."""
+
+    def __init__(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None) -> None:
+        super().__init__()
+        self.method = method
+        self.url = url
+        self.headers = headers  # type: ignore[assignment]  # a plain dict will do, and is quick to make
+        self.body = body
+        self.on_wire: Callable[[Wire], None] | None = None
+
+
+class RelayAdapter(BaseAdapter):
+    """Sends prepared requests over kept-alive wires; never blocks on the size of its pool."""
+
+    def __init__(self, dial: Callable[[Origin], Wire]) -> None:
+        super().__init__()
+        self._dial = dial
+        self._idle: dict[Origin, list[tuple[Wire, float]]] = {}
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """Send a request and wait for the answer's head; its body is ``response.raw``.
+
+        Raises ``WireError``, ``ssl.SSLError``, ``BrokenAnswerError``, or what the dial raises. A reused connection
+        that dies before the first byte of an answer is replaced by a fresh one, once.
+        """
+        origin, target = locate(str(request.url))
+        message = _message(request, origin, target)
+        on_wire = getattr(request, "on_wire", None)
+        wire = self._take(origin)
+        if wire is not None:
+            try:
+                return self._exchange(request, message, origin=origin, wire=wire, on_wire=on_wire)
+            except WireError:
+                if getattr(on_wire, "cut", None):
+                    raise
+        return self._exchange(request, message, origin=origin, wire=self._dial(origin), on_wire=on_wire)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for kept in self._idle.values():
+            for wire, _ in kept:
+                wire.close()
+        self._idle.clear()
+
+    def _exchange(
+        self,
+        request: requests.PreparedRequest,
+        message: bytes,
+        *,
+        origin: Origin,
+        wire: Wire,
+        on_wire: Callable[[Wire], None] | None,
+    ) -> requests.Response:
+        answer = Answer(wire, done=lambda whole: self._give_back(origin, wire, whole=whole))
+        try:
+            if on_wire is not None:
+                on_wire(wire)
+            wire.write(message)
+            answer.read_head()
+        except BaseException:
+            answer.close()
+            raise
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers.update(answer.headers)
+        response.raw = answer
+        response.request = request
+        response.url = str(request.url)
+        return response
+
+    def _take(self, origin: Origin) -> Wire | None:
+        kept = self._idle.get(origin)
+        oldest = time.monotonic() - IDLE_S
+        while kept:
+            wire, since = kept.pop()
+            if since > oldest and wire.usable():
+                return wire
+            wire.close()
+        return None
+
+    def _give_back(self, origin: Origin, wire: Wire, *, whole: bool) -> None:
+        kept = self._idle.setdefault(origin, [])
+        if whole and len(kept) < IDLE_MAX:
+            kept.append((wire, time.monotonic()))
+        else:
+            wire.close()
+
+
+def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> bytes:
+    """Return the request as bytes, head and body in one, so that it leaves in one send."""
+    body = request.body or b""
+    lines = [f"{request.method} {target} HTTP/1.1", f"host: {origin.authority}", "accept-encoding: identity"]
+    for name, value in request.headers.items():
+        if name.lower() in {"host", "accept-encoding", "connection", "content-length", "transfer-encoding"}:
+            continue
+        lines.append(f"{name}: {value}")
+    if body or request.method == "POST":
+        lines.append(f"content-length: {len(body)}")
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header or address may not hold a line break")
+    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    return head + (body if isinstance(body, bytes) else body.encode())

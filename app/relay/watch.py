@@ -1,0 +1,168 @@
+"""Watches over the calls under way: clients that leave, waits that last too long, readers that stop reading.
+
+One epoll set holds the clients' sockets and stands itself in the hub's loop, so that a client's going away wakes
+exactly one callback (level by ``EPOLLRDHUP``; it is seen although a pipelined request lies unread). One sweep looks at
+all deadlines, so that no call needs a timer of its own. Whoever is cut sees its wire end, and asks ``cut`` why.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any
+
+import gevent
+from gevent.monkey import get_original
+
+from app.relay.wire import Wire
+
+SWEEP_S = 0.25
+_EPOLLRDHUP = 0x2000
+_READ = 1
+_epoll = get_original("select", "epoll")
+_BYTES_ACKED = struct.Struct("=120xQ")
+"""``tcpi_bytes_acked`` in Linux' ``struct tcp_info`` (since 4.2)."""
+
+
+class Cut(StrEnum):
+    """Why a call was ended before its own end."""
+
+    CLIENT_LEFT = "client_left"
+    SLOW_READER = "slow_reader"
+    FIRST_BYTE = "first_byte_timeout"
+    IDLE = "idle_timeout"
+    TOTAL = "total_timeout"
+    DRAIN = "drain"
+
+
+class Live:
+    """One call under way: the client's socket, the upstream's wire, and how long the present wait may last."""
+
+    __slots__ = ("_acked", "_deadline", "_ends", "_reason", "_wire", "_write_s", "client", "cut", "fd", "followers")
+
+    def __init__(self, client: Any, *, write_s: float, total_s: float) -> None:
+        self.client = client
+        self.fd = client.fileno() if client is not None else -1
+        self.cut: Cut | None = None
+        self.followers: list[Live] = []
+        """Calls that are made for this one and end with it."""
+        self._wire: Wire | None = None
+        self._acked = -1
+        self._write_s = write_s
+        self._ends = time.monotonic() + total_s
+        self._deadline = self._ends
+        self._reason = Cut.TOTAL
+
+    def __call__(self, wire: Wire) -> None:
+        """Take note of the wire that carries the call; a call that was cut meanwhile ends there."""
+        self._wire = wire
+        if self.cut is not None:
+            wire.abort()
+
+    def released(self) -> None:
+        """The wire is no longer this call's: whatever happens to the call must not touch it any more."""
+        self._wire = None
+
+    def waits_for_upstream(self, seconds: float, reason: Cut) -> None:
+        """The next thing must come from the upstream within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        if deadline < self._ends:
+            self._deadline, self._reason = deadline, reason
+        else:
+            self._deadline, self._reason = self._ends, Cut.TOTAL
+
+    def waits_for_client(self) -> None:
+        """The client must take something of what is sent within the write limit."""
+        self._deadline, self._reason = time.monotonic() + self._write_s, Cut.SLOW_READER
+
+    def overdue(self, now: float) -> None:
+        """Cut the call if its wait has lasted too long; a reader that takes anything at all gets more time."""
+        if now < self._deadline or self.cut is not None:
+            return
+        if self._reason is Cut.SLOW_READER:
+            acked = self._bytes_acked()
+            if acked != self._acked:
+                self._acked = acked
+                self._deadline = now + self._write_s
+                return
+        self.end(self._reason)
+
+    def end(self, reason: Cut) -> None:
+        """Break the wait that the call is in, whichever it is."""
+        if self.cut is None:
+            self.cut = reason
+        if self._wire is not None:
+            self._wire.abort()
+        for follower in self.followers:
+            follower.end(reason)
+        if reason in {Cut.CLIENT_LEFT, Cut.SLOW_READER}:
+            self.drop_client()
+
+    def drop_client(self) -> None:
+        """End the client's connection under whoever is writing to it."""
+        if self.client is not None:
+            with suppress(OSError):
+                self.client.shutdown(socket.SHUT_RDWR)
+
+    def _bytes_acked(self) -> int:
+        try:
+            info = self.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+            return int(_BYTES_ACKED.unpack(info)[0])
+        except (OSError, struct.error, AttributeError):
+            return self._acked
+
+
+class Watch:
+    """All live calls of one worker."""
+
+    def __init__(self, *, write_s: float, total_s: float) -> None:
+        self._write_s = write_s
+        self._total_s = total_s
+        self._epoll = _epoll()
+        self._by_fd: dict[int, Live] = {}
+        self.live: set[Live] = set()
+        self._watcher: Any = None
+
+    def start(self) -> None:
+        """Begin to watch, in this worker's hub."""
+        self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), _READ)
+        self._watcher.start(self._departed)
+        gevent.spawn(self._sweep_for_ever)
+
+    def enter(self, client: Any, *, leader: Live | None = None) -> Live:
+        """Take a call under watch; one with a leader is made for it and ends with it."""
+        live = Live(client, write_s=self._write_s, total_s=self._total_s)
+        if leader is not None:
+            leader.followers.append(live)
+        self.live.add(live)
+        if live.fd >= 0:
+            with suppress(OSError):  # already registered: a server that runs two calls on one socket
+                self._epoll.register(live.fd, _EPOLLRDHUP)
+                self._by_fd[live.fd] = live
+        return live
+
+    def leave(self, live: Live) -> None:
+        """Let a finished call go."""
+        self.live.discard(live)
+        if self._by_fd.get(live.fd) is live:
+            del self._by_fd[live.fd]
+            with suppress(OSError, ValueError):
+                self._epoll.unregister(live.fd)
+
+    def _departed(self) -> None:
+        for fd, _ in self._epoll.poll(0):
+            live = self._by_fd.pop(fd, None)
+            with suppress(OSError):
+                self._epoll.unregister(fd)
+            if live is not None:
+                live.end(Cut.CLIENT_LEFT)
+
+    def _sweep_for_ever(self) -> None:
+        while True:
+            gevent.sleep(SWEEP_S)
+            now = time.monotonic()
+            for live in list(self.live):
+                live.overdue(now)

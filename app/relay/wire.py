@@ -1,0 +1,215 @@
+"""One connection to an upstream: a plain non-blocking socket whose waits are the hub's.
+
+gevent's own sockets try first and wait after, and can't tell which of the two happened; a relay must know, because a
+read that never waits would starve every other stream of its worker. Only gevent's public loop API is used here.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+from errno import EINPROGRESS
+from typing import Any
+
+import gevent
+from gevent.monkey import get_original
+
+READ_SIZE = 65536
+RECEIVE_BUFFER = 128 * 1024
+"""Kernel bytes per connection; left to itself the kernel grows it to megabytes behind a slow reader."""
+USER_TIMEOUT_MS = 60_000
+_READ, _WRITE = 1, 2
+_Socket: type[socket.socket] = get_original("socket", "socket")
+
+Address = tuple[Any, ...]
+
+
+class WireError(OSError):
+    """The connection broke, or was broken by whoever watches over the call."""
+
+
+class Wire:
+    """A connected socket. ``waited`` tells whether the last read had to wait."""
+
+    __slots__ = ("_readable", "_sock", "_writable", "waited")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        loop = gevent.get_hub().loop
+        self._readable = loop.io(sock.fileno(), _READ)
+        self._writable = loop.io(sock.fileno(), _WRITE)
+        self.waited = False
+
+    def read(self, size: int = READ_SIZE) -> bytes:
+        """Return what is there, waiting if nothing is; ``b""`` at the end. Raises ``WireError``."""
+        self.waited = False
+        while True:
+            data = self._receive(size)
+            if data is not None:
+                return data
+            self.wait()
+
+    def read_now(self) -> bytes:
+        """Return what is there without waiting, ``b""`` when that is nothing or the connection has ended."""
+        try:
+            return self._receive(READ_SIZE) or b""
+        except WireError:
+            return b""
+
+    def wait(self) -> None:
+        """Wait until there is something to read, or the connection has ended."""
+        self.waited = True
+        gevent.get_hub().wait(self._readable)
+
+    def write(self, data: bytes) -> None:
+        """Send all of it. Raises ``WireError``."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+            except BlockingIOError:
+                gevent.get_hub().wait(self._writable)
+            except OSError as error:
+                raise WireError(str(error)) from error
+
+    def usable(self) -> bool:
+        """Whether an idle connection can be used again: nothing to read, and not ended by the other side."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def abort(self) -> None:
+        """End the connection under whoever reads or writes it: they see its end at once."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._readable.close()
+        self._writable.close()
+        self._sock.close()
+
+    def _receive(self, size: int) -> bytes | None:
+        """Return bytes, ``b""`` at the end, or None when nothing is there yet."""
+        try:
+            return self._sock.recv(size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise WireError(str(error)) from error
+
+    def connect(self, address: Address) -> None:
+        """Reach an address. Raises ``WireError``."""
+        code = self._sock.connect_ex(address)
+        if code == EINPROGRESS:
+            gevent.get_hub().wait(self._writable)
+            code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise WireError(code, "connection refused" if code == 111 else f"connection failed ({code})")
+
+
+class TlsWire(Wire):
+    """A wire under TLS; OpenSSL works on memory, so that every wait is still the hub's."""
+
+    __slots__ = ("_in", "_out", "_tls")
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: ssl.SSLObject
+
+    def start(self, context: ssl.SSLContext, host: str) -> None:
+        """Shake hands, checking the certificate for ``host``. Raises ``ssl.SSLError`` or ``WireError``."""
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._fill_waiting()
+            else:
+                self._flush()
+                return
+
+    def write(self, data: bytes) -> None:
+        self._tls.write(data)
+        self._flush()
+
+    def usable(self) -> bool:
+        """As for a plain wire; session tickets that came meanwhile are taken in and don't count as data."""
+        try:
+            raw = super()._receive(READ_SIZE)
+            if raw is None:
+                return True
+            if not raw:
+                return False
+            self._in.write(raw)
+            self._tls.read(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _receive(self, size: int) -> bytes | None:
+        while True:
+            try:
+                return self._tls.read(size)
+            except ssl.SSLWantReadError:
+                raw = super()._receive(READ_SIZE)
+                if raw is None:
+                    return None
+                self._take(raw)
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                raise WireError(str(error)) from error
+
+    def _fill_waiting(self) -> None:
+        raw = super()._receive(READ_SIZE)
+        while raw is None:
+            self.wait()
+            raw = super()._receive(READ_SIZE)
+        self._take(raw)
+
+    def _take(self, raw: bytes) -> None:
+        if raw:
+            self._in.write(raw)
+        else:
+            self._in.write_eof()
+
+    def _flush(self) -> None:
+        data = self._out.read()
+        if data:
+            super().write(data)
+
+
+def open_wire(family: int, address: Address, *, context: ssl.SSLContext | None = None, host: str = "") -> Wire:
+    """Return a wire to an address, under TLS when a context is given.
+
+    Raises ``WireError`` when nobody answers there, ``ssl.SSLError`` when the other side can't prove to be ``host``.
+    """
+    sock = _Socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(0)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    except BaseException:
+        sock.close()
+        raise
+    wire = TlsWire(sock) if context else Wire(sock)
+    try:
+        wire.connect(address)
+        if isinstance(wire, TlsWire) and context:
+            wire.start(context, host)
+    except BaseException:
+        wire.close()
+        raise
+    return wire

@@ -1,0 +1,55 @@
+"""Every change of configuration goes through ``change``: one transaction, one audit row, one new generation."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import update
+
+from app.extensions import db
+from app.models import AuditEntry, Meta
+from app.models.meta import GENERATION
+from app.services.context import context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.models import User
+
+
+@dataclass(slots=True)
+class Change:
+    """What the audit will say; the body of ``change`` fills in what it learns."""
+
+    target: str
+    before: Any = None
+    after: Any = None
+
+
+@contextmanager
+def change(action: str, target: str, *, actor: User | None) -> Iterator[Change]:
+    """Run the body in one transaction with its audit row and a raised generation; then refresh this worker's snapshot.
+
+    Raising the generation first takes its row lock, so that changes happen one after the other and a body may check
+    what it relies on (a last administrator, a free name). Any exception rolls everything back.
+    """
+    try:
+        db.session.execute(update(Meta).where(Meta.name == GENERATION).values(value=Meta.value + 1))
+        told = Change(target)
+        yield told
+        db.session.add(
+            AuditEntry(
+                actor_id=actor.id if actor else None,
+                action=action,
+                target=told.target[:200],
+                before=told.before,
+                after=told.after,
+            )
+        )
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+    context().directory.refresh()

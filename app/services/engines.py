@@ -1,0 +1,80 @@
+"""How each database is spoken to, so that none of them ever holds up the hub.
+
+psycopg waits cooperatively by itself. SQLite's C calls would block, so each of its statements runs in the hub's
+threadpool; outside a patched process (the command line, unit tests) they run where they are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gevent
+from gevent.monkey import is_module_patched
+from sqlalchemy import Engine, event
+
+from app.settings import Settings
+
+BUSY_S = 5
+_T = TypeVar("_T")
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Return what ``create_engine`` needs beyond the URL."""
+    if settings.embedded:
+        return {"connect_args": {"factory": _Connection, "timeout": BUSY_S, "check_same_thread": False}}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 5,
+        "max_overflow": 10,
+        "pool_timeout": 5,
+        "connect_args": {
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=5000 -c lock_timeout=4000",
+        },
+    }
+
+
+def prepare(engine: Engine) -> None:
+    """Set each new SQLite connection up for concurrent readers and foreign keys."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+
+
+def _set_pragmas(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _aside(function: Callable[..., _T], *args: Any) -> _T:
+    if not is_module_patched("socket"):
+        return function(*args)
+    result: _T = gevent.get_hub().threadpool.apply(function, args)
+    return result
+
+
+class _Cursor(sqlite3.Cursor):
+    def execute(self, *args: Any) -> _Cursor:
+        _aside(super().execute, *args)
+        return self
+
+    def executemany(self, *args: Any) -> _Cursor:
+        _aside(super().executemany, *args)
+        return self
+
+    def fetchall(self) -> list[Any]:
+        return _aside(super().fetchall)
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _Cursor)
+
+    def commit(self) -> None:
+        _aside(super().commit)
+
+    def rollback(self) -> None:
+        _aside(super().rollback)

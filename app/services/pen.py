@@ -1,0 +1,241 @@
+"""The one writing greenlet of a worker: whatever waits is committed together, in one transaction.
+
+``claim`` waits for the commit, because an id may be shown only once its owner is kept. ``note`` doesn't: its record is
+in the journal already, and reaches the database with the next commit.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import gevent
+import structlog
+from gevent.event import AsyncResult, Event
+from sqlalchemy import Engine, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.models import Attempt, OwnedObject, Record
+from app.protocol import record as values
+from app.protocol.usage import Usage
+from app.services.journal import Journal, Segment
+
+NOTE_S = 0.05
+"""How long records wait for company."""
+BATCH_MAX = 500
+RETRY_S = 0.5
+SYNC_S = 1.0
+ADOPT_S = 5.0
+CLAIM_S = 8.0
+COMMIT_S = 5.0
+"""After this a database that doesn't answer counts as away."""
+BACKLOG_MAX = 256 * 1024 * 1024
+Row = dict[str, Any]
+_AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
+log = structlog.get_logger()
+
+
+class Unavailable(Exception):  # noqa: N818 - a state, not a mistake
+    """The database can't be written to now."""
+
+
+class _Claim(NamedTuple):
+    rows: list[Row]
+    done: AsyncResult[bool]
+
+
+class Pen:
+    """Writes for one worker."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._claims: list[_Claim] = []
+        self._notes: list[values.Record] = []
+        self._wake = Event()
+        self._ill = False
+        self._disk_full = False
+        self._synced = self._adopted = 0.0
+
+    def start(self) -> None:
+        """Begin to write, in this worker's hub."""
+        gevent.spawn(self._write_for_ever)
+
+    def claim(self, rows: list[Row]) -> bool:
+        """Return once these registry rows are committed; rows that exist already stay as they are.
+
+        False tells that some row of the same commit existed. Raises ``Unavailable`` when it can't be done in time.
+        """
+        if self._ill:
+            raise Unavailable
+        claim = _Claim(rows, AsyncResult())
+        self._claims.append(claim)
+        self._wake.set()
+        try:
+            return bool(claim.done.get(timeout=CLAIM_S))
+        except gevent.Timeout:
+            raise Unavailable from None
+
+    def note(self, record: values.Record) -> None:
+        """Keep a record: in the journal at once, in the database soon."""
+        self._notes.append(record)
+        try:
+            self._journal.append(record)
+            self._disk_full = False
+        except OSError as error:
+            self._disk_full = True
+            log.error("journal_failed", error=str(error))
+
+    def flush(self, timeout_s: float = 5.0) -> None:
+        """Write what waits, at the end of a worker's life; what can't be written stays in the journal."""
+        with suppress(gevent.Timeout), gevent.Timeout(timeout_s):
+            while (self._claims or self._notes) and not self._ill:
+                self._write()
+            if not self._ill and (segment := self._journal.rotate(at=0)):
+                segment.remove()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether there is room to keep the record of another call."""
+        return not self._disk_full and self._journal.size < BACKLOG_MAX
+
+    def _write_for_ever(self) -> None:
+        while True:
+            self._wake.wait(NOTE_S)
+            self._wake.clear()
+            try:
+                self._turn()
+            except OSError as error:
+                log.error("journal_failed", error=str(error))
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if now - self._synced > SYNC_S:
+            self._synced = now
+            gevent.get_hub().threadpool.apply(self._journal.sync)
+        if now - self._adopted > ADOPT_S:
+            self._adopted = now
+            self._journal.adopt()
+        if self._claims or self._notes:
+            self._write()
+        if self._ill:
+            self._recover()
+        elif self._journal.waiting:
+            self._replay()
+
+    def _write(self) -> None:
+        claims, self._claims = self._claims[:BATCH_MAX], self._claims[BATCH_MAX:]
+        notes, self._notes = self._notes[:BATCH_MAX], self._notes[BATCH_MAX:]
+        if self._claims or self._notes:
+            self._wake.set()
+        grown = None if self._notes else self._journal.rotate()
+        try:
+            all_new = self._commit([row for claim in claims for row in claim.rows], notes)
+        except _AWAY as error:
+            self._failed(error, claims, grown)
+            return
+        for claim in claims:
+            claim.done.set(all_new)
+        if grown:
+            grown.remove()
+
+    def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:
+        """Tell those who wait; the records stay in the journal, and leave the memory."""
+        if not self._ill:
+            log.error("database_unavailable", error=type(error).__name__)
+        self._ill = True
+        for claim in claims:
+            claim.done.set_exception(Unavailable())
+        self._notes.clear()
+        self._journal.waiting += [segment for segment in (grown, self._journal.rotate(at=0)) if segment]
+
+    def _recover(self) -> None:
+        """Ask once whether the database is back; the loop comes round again."""
+        gevent.sleep(RETRY_S)
+        try:
+            with gevent.Timeout(COMMIT_S), self._engine.connect():
+                self._ill = False
+        except _AWAY:
+            return
+        log.info("database_back")
+
+    def _replay(self) -> None:
+        """Bring a waiting segment into the database; a second time changes nothing."""
+        segment = self._journal.waiting[0]
+        try:
+            for portion in segment.records():
+                self._commit([], portion)
+        except _AWAY:
+            self._ill = True
+            return
+        self._journal.waiting.pop(0)
+        segment.remove()
+
+    def _commit(self, claims: list[Row], notes: list[values.Record]) -> bool:
+        """Write it all, or nothing. Returns whether every claim made a new row."""
+        with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
+            made = connection.execute(_once(self._engine, OwnedObject), claims).rowcount if claims else 0
+            if notes:
+                connection.execute(_once(self._engine, Record), [_record_row(note) for note in notes])
+                attempts = [row for note in notes for row in _attempt_rows(note)]
+                if attempts:
+                    connection.execute(_once(self._engine, Attempt), attempts)
+        return made == len(claims)
+
+
+def _once(engine: Engine, table: Any) -> Any:
+    """Return an insert that leaves a row alone which is there already: first writer wins."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    if engine.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return insert(table).prefix_with("IGNORE")
+
+
+def _record_row(note: values.Record) -> Row:
+    row = {name: getattr(note, name) for name in _SAME}
+    last = note.attempts[-1] if note.attempts else None
+    place = {
+        "upstream_id": last.upstream_id if last else None,
+        "credential_id": last.credential_id if last else None,
+    }
+    return row | place | usage_row(note.usage) | {"at": values.moment(note.at), "end": note.end.value}
+
+
+def usage_row(usage: Usage) -> Row:
+    """Return the columns of a record that hold its usage."""
+    return {
+        "usage_state": usage.state.value,
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_5m_tokens": usage.cache_write_5m,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "usage_raw": usage.raw,
+    }
+
+
+_SAME = (
+    "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "stream", "status",
+    "reason", "first_byte_ms", "total_ms", "bytes_in", "bytes_out",
+)  # fmt: skip
+
+
+def _attempt_rows(note: values.Record) -> list[Row]:
+    return [
+        {
+            "record_id": note.id,
+            "n": n,
+            "upstream_id": attempt.upstream_id,
+            "credential_id": attempt.credential_id,
+            "status": attempt.status,
+            "error": attempt.error,
+            "first_byte_ms": attempt.first_byte_ms,
+            "total_ms": attempt.total_ms,
+            "upstream_request_id": attempt.upstream_request_id,
+        }
+        for n, attempt in enumerate(note.attempts)
+    ]

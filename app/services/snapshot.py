@@ -1,0 +1,146 @@
+"""The immutable picture of the configuration that every request is served from, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, Row, Select, select
+
+from app.models import Credential, Model, Route, Token, Upstream, User
+from app.models.base import utcnow
+from app.protocol.call import Caller, Place
+from app.services.keys import mark
+from app.services.vault import Vault, VaultError
+
+CHUNK = 500
+log = structlog.get_logger()
+
+
+class UpstreamEntry(msgspec.Struct, frozen=True):
+    """An upstream as requests see it; ``places`` are its credentials that can be used, by id."""
+
+    id: int
+    kind: str
+    enabled: bool
+    priority: int
+    places: dict[int, Place]
+
+
+class RouteEntry(msgspec.Struct, frozen=True):
+    """An enabled route of a model; ``upstream_model`` is empty where the name asked for is used."""
+
+    upstream: UpstreamEntry
+    upstream_model: str
+    priority: int
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """An enabled model with its enabled routes, best first; ``created`` in seconds since the epoch."""
+
+    name: str
+    owned_by: str
+    created: int
+    routes: tuple[RouteEntry, ...]
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One generation of the configuration."""
+
+    generation: int
+    upstreams: dict[int, UpstreamEntry]
+    models: dict[str, ModelEntry]
+    patterns: tuple[tuple[str, ModelEntry], ...]
+    """Beginnings of names, the longest first."""
+    callers: dict[str, Caller]
+    """Valid tokens met so far, by digest; those met later are added."""
+
+    def model(self, name: str) -> ModelEntry | None:
+        """Return the entry that serves a name: its own, else the longest pattern's."""
+        entry = self.models.get(name)
+        if entry is not None:
+            return entry
+        return next((entry for prefix, entry in self.patterns if name.startswith(prefix)), None)
+
+
+EMPTY = Snapshot(-1, {}, {}, (), {})
+
+
+def load(connection: Connection, generation: int, *, vault: Vault, mark_key: str, digests: Iterable[str]) -> Snapshot:
+    """Read the whole configuration, and of the tokens those that were met before."""
+    upstreams = _upstreams(connection, vault)
+    entries = _models(connection, upstreams)
+    patterns = sorted(((n[:-1], e) for n, e in entries.items() if n.endswith("*")), key=lambda p: -len(p[0]))
+    return Snapshot(
+        generation=generation,
+        upstreams=upstreams,
+        models={name: entry for name, entry in entries.items() if not name.endswith("*")},
+        patterns=tuple(patterns),
+        callers=dict(callers(connection, digests, mark_key=mark_key)),
+    )
+
+
+def callers(connection: Connection, digests: Iterable[str], *, mark_key: str) -> Iterator[tuple[str, Caller]]:
+    """Yield the callers of those digests that belong to a valid token."""
+    wanted = list(digests)
+    for start in range(0, len(wanted), CHUNK):
+        rows = connection.execute(_valid_tokens().where(Token.digest.in_(wanted[start : start + CHUNK])))
+        for row in rows:
+            yield row.digest, _caller(row, mark_key)
+
+
+def _valid_tokens() -> Select[Any]:
+    return (
+        select(Token.id, Token.user_id, Token.digest, Token.models, Token.expires_at)
+        .join(User, User.id == Token.user_id)
+        .where(Token.revoked_at.is_(None), User.disabled_at.is_(None))
+        .where(Token.expires_at.is_(None) | (Token.expires_at > utcnow()))
+    )
+
+
+def _caller(row: Row[Any], mark_key: str) -> Caller:
+    return Caller(
+        user_id=row.user_id,
+        token_id=row.id,
+        owner_mark=mark(mark_key, "owner", str(row.user_id)),
+        models=None if row.models is None else tuple(row.models),
+        expires_at=row.expires_at.timestamp() if row.expires_at else None,
+    )
+
+
+def _upstreams(connection: Connection, vault: Vault) -> dict[int, UpstreamEntry]:
+    places: dict[int, dict[int, Place]] = {}
+    upstreams = connection.execute(select(Upstream.__table__)).all()
+    by_id = {row.id: row for row in upstreams}
+    for row in connection.execute(select(Credential.__table__).where(Credential.enabled).order_by(Credential.id)):
+        upstream = by_id.get(row.upstream_id)
+        try:
+            if upstream is not None:
+                secret = vault.open(row.sealed, origin=upstream.base_url)
+                place = Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret)
+                places.setdefault(upstream.id, {})[row.id] = place
+        except VaultError as error:
+            log.error("credential_unusable", credential=row.id, upstream=row.upstream_id, error=str(error))
+    return {
+        row.id: UpstreamEntry(row.id, row.kind, row.enabled, row.priority, places.get(row.id, {})) for row in upstreams
+    }
+
+
+def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:
+    routes: dict[int, list[RouteEntry]] = {}
+    for row in connection.execute(select(Route.__table__).where(Route.enabled).order_by(Route.id)):
+        upstream = upstreams.get(row.upstream_id)
+        if upstream is not None:
+            priority = upstream.priority if row.priority is None else row.priority
+            routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority))
+    return {
+        row.name: ModelEntry(
+            row.name,
+            row.owned_by,
+            int(row.created_at.timestamp()),
+            tuple(sorted(routes.get(row.id, ()), key=lambda route: -route.priority)),
+        )
+        for row in connection.execute(select(Model.__table__).where(Model.enabled).order_by(Model.name))
+    }

@@ -1,0 +1,75 @@
+"""OpenAI and every server that speaks its API."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.protocol.call import Call, Target
+from app.protocol.endpoints import ENDPOINTS, Protocol
+from app.protocol.envelope import Envelope
+from app.protocol.errors import Problem, RelayError
+from app.upstreams.base import Adapter
+
+OWNER_MEMBER = "realms_owner"
+METADATA_MAX = 16
+"""Keys that OpenAI allows in one object's metadata."""
+
+
+class OpenAI(Adapter):
+    """Bearer keys, every OpenAI endpoint."""
+
+    kind = "openai"
+    label = "OpenAI-compatible"
+    default_base_url = "https://api.openai.com/v1"
+    served = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.protocol is Protocol.OPENAI)
+
+    def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {secret}"),) if secret else ()
+
+    def _body(self, call: Call, target: Target) -> bytes | None:
+        if call.body is None:
+            return None
+        changes: dict[str, bytes] = {}
+        if target.model and target.model != call.model:
+            changes["model"] = msgspec.json.encode(target.model)
+        if call.endpoint.name == "chat.create":
+            changes |= _chat_changes(call, call.body)
+        return call.body.with_members(changes).body if changes else call.body.body
+
+    def _object_body(self, call: Call) -> bytes | None:
+        if call.body is not None and call.endpoint.name == "chat.update" and "metadata" in call.body:
+            marked = _marked_metadata(call.body, call.caller.owner_mark)
+            return call.body.with_members(marked).body if marked else call.body.body
+        return super()._object_body(call)
+
+
+def _chat_changes(call: Call, body: Envelope) -> dict[str, bytes]:
+    changes = _marked_metadata(body, call.caller.owner_mark) if call.stores else {}
+    if call.stream and hides_usage(call):
+        options = body.get("stream_options") or {}
+        changes["stream_options"] = msgspec.json.encode(options | {"include_usage": True})
+    return changes
+
+
+def hides_usage(call: Call) -> bool:
+    """Whether usage is asked for on Realms' own behalf, so that its chunk must be kept from the caller."""
+    if call.endpoint.name != "chat.create" or not call.stream or call.body is None:
+        return False
+    options = call.body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        return False
+    return not (options or {}).get("include_usage")
+
+
+def _marked_metadata(body: Envelope, owner_mark: str) -> dict[str, bytes]:
+    """Return the metadata with the owner's mark forced in; nothing where the caller's own keys leave no room."""
+    raw = body.raw("metadata") or b"null"
+    try:
+        metadata = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None) or {}
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        raise RelayError(Problem.INVALID_TYPE, "'metadata' must be an object.", param="metadata") from None
+    metadata.pop(OWNER_MEMBER, None)
+    if len(metadata) >= METADATA_MAX:
+        return {}
+    metadata[OWNER_MEMBER] = msgspec.Raw(msgspec.json.encode(owner_mark))
+    return {"metadata": msgspec.json.encode(metadata)}

@@ -1,0 +1,72 @@
+"""What templates may call: moments, durations, counts, and addresses of static files."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babel.dates import format_timedelta
+from flask import request, url_for
+from flask_babel import format_datetime, format_decimal, get_locale
+from flask_babel import gettext as _
+
+from app.models.base import utcnow
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flask import Flask
+
+UNKNOWN = "\N{EN DASH}"
+STATIC = Path(__file__).parents[2] / "static"
+
+
+def init_app(app: Flask) -> None:
+    """Teach the templates our words."""
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(ago=ago, moment=moment, count=count, duration=duration)
+    app.jinja_env.globals.update(asset=asset, here=here)
+
+
+def ago(at: datetime) -> str:
+    """Return how far away ``at`` is, in the reader's words."""
+    delta = at - utcnow()
+    if abs(delta.total_seconds()) < 60:
+        return str(_("just now")) if delta.total_seconds() <= 0 else str(_("in a moment"))
+    return format_timedelta(delta, add_direction=True, threshold=1.2, locale=get_locale())
+
+
+def moment(at: datetime) -> str:
+    """Return ``at`` in full, in UTC."""
+    return f"{format_datetime(at, 'yyyy-MM-dd HH:mm:ss')} UTC"
+
+
+def count(number: int | None) -> str:
+    """Return a count with the reader's separators; what is unknown is shown as unknown, never as zero."""
+    return UNKNOWN if number is None else str(format_decimal(number))
+
+
+def duration(ms: int | None) -> str:
+    """Return a duration in the unit that reads best."""
+    if ms is None:
+        return UNKNOWN
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def asset(name: str) -> str:
+    """Return the address of a static file, its hash included, so that browsers may keep it."""
+    return url_for("static", filename=name, v=_digest(name))
+
+
+def here() -> str:
+    """Return the address of this page, or the home page where it can't be opened again."""
+    rule = request.url_rule
+    return request.full_path.rstrip("?") if rule and "GET" in (rule.methods or ()) else "/"
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,75 @@
+"""Which language a page speaks, and the catalogue it is read from.
+
+Catalogues are read from their ``.po`` files at start, so that no compiled file has to be made, kept or shipped.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+from flask import g, request
+from flask_babel import Domain, get_locale
+
+from app.extensions import babel
+from app.web.people import person
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+    from flask import Flask
+
+LANGUAGES = {"en": "English", "zh_Hans": "简体中文"}
+COOKIE = "realms_language"
+FOLDER = Path(__file__).parents[2] / "translations"
+HEADER_NAMES = {
+    "en": "en",
+    "zh-Hans": "zh_Hans",
+    "zh-CN": "zh_Hans",
+    "zh-SG": "zh_Hans",
+    "zh": "zh_Hans",
+    "zh-Hant": "zh_Hans",
+    "zh-TW": "zh_Hans",
+    "zh-HK": "zh_Hans",
+}
+"""What browsers call our languages."""
+
+
+def init_app(app: Flask) -> None:
+    """Choose a language for each request and load the catalogues."""
+    babel.init_app(app, default_locale="en", locale_selector=choose)
+    domain = Domain(domain="messages")
+    for language in LANGUAGES:
+        domain.cache[language, "messages"] = translations(language)
+    babel.domain_instance = domain
+    app.jinja_env.globals.update(languages=LANGUAGES, language=lambda: str(get_locale()))
+
+
+def choose() -> str:
+    """Return the language of the profile, else of the cookie, else the browser's best."""
+    wanted = request.cookies.get(COOKIE)
+    # A page about a failure must not ask the database that may have failed.
+    if not g.get("failed") and person().is_authenticated:
+        wanted = person().user.locale or wanted
+    if wanted in LANGUAGES:
+        return str(wanted)
+    return HEADER_NAMES[request.accept_languages.best_match(list(HEADER_NAMES), "en")]
+
+
+def catalogue(language: str) -> Catalog:
+    """Return the messages of ``language`` as written in its ``.po`` file."""
+    with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def translations(language: str) -> Translations:
+    """Return the catalogue of ``language`` ready for use; English speaks the message ids themselves."""
+    if language == "en":
+        return Translations()
+    compiled = BytesIO()
+    write_mo(compiled, catalogue(language))
+    compiled.seek(0)
+    return Translations(compiled)

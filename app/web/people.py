@@ -1,0 +1,120 @@
+"""Who is signed in: a server-side sign-in found by the secret in the session cookie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, cast
+
+from flask import abort, redirect, request, session, url_for
+from flask_login import AnonymousUserMixin, UserMixin, current_user
+
+from app.extensions import login_manager
+from app.models.base import utcnow
+from app.services import sign_ins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask, Request
+    from flask.typing import ResponseReturnValue
+
+    from app.models import SignIn, User
+
+KEY = "sign_in"
+CONFIRMED_FOR = timedelta(minutes=15)
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person(UserMixin):
+    """A signed-in user and the browser they came with."""
+
+    user: User
+    sign_in: SignIn
+    secret: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.user.role == "admin"
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the password was given within the last quarter of an hour."""
+        return utcnow() - self.sign_in.confirmed_at < CONFIRMED_FOR
+
+
+class Nobody(AnonymousUserMixin):
+    """A browser that isn't signed in."""
+
+    is_admin = False
+
+
+def init_app(app: Flask) -> None:
+    """Let Flask-Login find people by our own sign-ins; its "remember me" can't be revoked and is not used."""
+    login_manager.session_protection = None
+    login_manager.anonymous_user = Nobody
+    login_manager.request_loader(_find)
+    login_manager.unauthorized_handler(_to_login)
+    login_manager.init_app(app)
+
+
+def person() -> Person:
+    """Return who is signed in; ``is_authenticated`` is false, and there is no ``user``, when nobody is."""
+    return cast("Person", current_user)
+
+
+def sign_in(user: User) -> None:
+    """Sign ``user`` in on this browser, under a new secret; whatever the session held before is gone."""
+    old = session.get(KEY)
+    session.clear()
+    session.permanent = True
+    session[KEY] = sign_ins.start(user, user_agent=request.user_agent.string[:200])
+    if old:
+        sign_ins.end(old)
+
+
+def sign_out() -> None:
+    """End this browser's sign-in, at the server too."""
+    secret = session.get(KEY)
+    session.clear()
+    if secret:
+        sign_ins.end(secret)
+
+
+def password_again(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
+    """Send the visitor of ``view`` to the password page first, when it was last given too long ago."""
+
+    @wraps(view)
+    def confirmed(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if person().confirmed:
+            return view(*args, **kwargs)
+        return redirect(url_for("console.confirm", next=request.full_path.rstrip("?")))
+
+    return confirmed
+
+
+def require_admin() -> ResponseReturnValue | None:
+    """Let administrators in; send the unknown to the sign-in page; to others the page does not exist."""
+    if not person().is_authenticated:
+        return _to_login()
+    if not person().is_admin:
+        abort(404)
+    return None
+
+
+def require_sign_in() -> ResponseReturnValue | None:
+    """Let signed-in people in and send others to the sign-in page."""
+    return None if person().is_authenticated else _to_login()
+
+
+def _find(_request: Request) -> Person | None:
+    secret = session.get(KEY)
+    found = sign_ins.find(secret) if isinstance(secret, str) else None
+    return Person(found.user, found, secret) if found and isinstance(secret, str) else None
+
+
+def _to_login() -> ResponseReturnValue:
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("console.login", next=None if wanted == "/" else wanted))

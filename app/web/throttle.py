@@ -1,0 +1,100 @@
+"""Growing waits after failed sign-ins, for each account and each network, kept in this worker's memory."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flask import Flask
+
+FREE_TRIES = 5
+LONGEST_S = 15 * 60
+FORGET_S = 24 * 3600
+REMEMBERED = 20_000
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    until: float = 0.0
+    last: float = 0.0
+
+
+class Throttle:
+    """Counts failures by subject: after five, each next one doubles the wait, from one minute to fifteen."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def subjects(self, email: str, address: str) -> tuple[str, str]:
+        """Return what a try counts for: its account and its network.
+
+        Someone who signed in to the account from this network before is counted apart, so that strangers who guess
+        can't keep them out.
+        """
+        account, net = email.strip().lower(), network(address)
+        pair = f"{account} from {net}"
+        return (f"known {pair}" if pair in self._known else f"account {account}", f"network {net}")
+
+    def wait_s(self, subjects: Iterable[str]) -> float:
+        """Return how many seconds the next try has to wait; 0 when it may come at once."""
+        now = self._clock()
+        return max((f.until - now for s in subjects if (f := self._failures.get(s))), default=0.0)
+
+    def failed(self, subjects: Iterable[str]) -> None:
+        """Count one failure for each subject."""
+        now = self._clock()
+        for subject in subjects:
+            failures = self._failures.pop(subject, None)
+            if failures is None or now - failures.last > FORGET_S:
+                failures = _Failures()
+            failures.count += 1
+            failures.last = now
+            if failures.count >= FREE_TRIES:
+                failures.until = now + min(60.0 * 2 ** min(failures.count - FREE_TRIES, 10), LONGEST_S)
+            _remember(self._failures, subject, failures)
+
+    def succeeded(self, email: str, address: str) -> None:
+        """Forget the failures of the account and the network, and know the pair from now on."""
+        for subject in self.subjects(email, address):
+            self._failures.pop(subject, None)
+        _remember(self._known, f"{email.strip().lower()} from {network(address)}", None)
+
+
+def network(address: str) -> str:
+    """Return the /24 of an IPv4 address or the /64 of an IPv6 address."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
+
+
+def _remember(kept: OrderedDict[str, T], key: str, value: T) -> None:
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its throttle."""
+    app.extensions["realms-throttle"] = Throttle()
+
+
+def throttle() -> Throttle:
+    """Return the throttle of the current application."""
+    return cast("Throttle", current_app.extensions["realms-throttle"])

@@ -1,0 +1,49 @@
+"""One try of a password: throttled, and a new sign-in for this browser when it was right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import request
+from flask_babel import ngettext
+
+from app.web import people
+from app.web.throttle import throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.models import User
+    from app.web.forms import Form
+
+ENTERED, REFUSED, THROTTLED = 303, 200, 429
+
+
+def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal: str) -> int:
+    """Sign in whom ``check`` returns and answer ``ENTERED``; else tell why in ``form`` and answer the page's status.
+
+    While ``email`` or this network has to wait, ``check`` isn't called at all.
+    """
+    address = request.remote_addr or ""
+    subjects = throttle().subjects(email, address)
+    if wait_s := throttle().wait_s(subjects):
+        form.form_errors.append(_wait(wait_s))
+        return THROTTLED
+    user = check()
+    if user is None:
+        throttle().failed(subjects)
+        form.form_errors.append(refusal)
+        return REFUSED
+    throttle().succeeded(email, address)
+    people.sign_in(user)
+    return ENTERED
+
+
+def _wait(seconds: float) -> str:
+    minutes = int(seconds // 60) + 1
+    told = ngettext(
+        "Too many tries. Wait a minute, then try again.",
+        "Too many tries. Wait %(num)d minutes, then try again.",
+        minutes,
+    )
+    return str(told)

@@ -1,0 +1,75 @@
+"""The only place where services meet the relay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask
+from sqlalchemy import Engine
+
+from app.api import Machinery
+from app.relay.connect import Connector, Limits
+from app.relay.drain import Drain
+from app.relay.egress import Egress
+from app.relay.run import Relay
+from app.relay.watch import Watch
+from app.services.callers import Callers
+from app.services.context import Context
+from app.services.directory import Directory
+from app.services.journal import Journal
+from app.services.ledger import Ledger
+from app.services.pen import Pen
+from app.services.registry import Registry
+from app.services.routing import Router
+from app.services.vault import Vault
+from app.settings import Settings
+
+
+@dataclass(slots=True)
+class House:
+    """The parts of one worker that live as long as it does."""
+
+    directory: Directory
+    pen: Pen
+    watch: Watch
+    drain: Drain
+    started: bool = False
+
+    def start(self, alive: Callable[[], bool] = lambda: True) -> None:
+        """Begin to work, in this worker's hub; ``alive`` tells whether the server wants the worker to live on."""
+        if self.started:
+            return
+        self.started = True
+        self.directory.start()
+        self.pen.start()
+        self.watch.start()
+        self.drain.start(alive)
+
+    def stop(self) -> None:
+        """Write what waits."""
+        self.pen.flush()
+
+
+def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
+    """Put one application's parts together and hand each room its own."""
+    keys = settings.vault_keys.get_secret_value().replace(",", " ").split()
+    vault = Vault(keys)
+    directory = Directory(engine, vault, mark_key=settings.secret_key.get_secret_value())
+    egress = Egress(settings)
+    pen = Pen(engine, Journal(settings.data_dir / "journal"))
+    watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s)
+    drain = Drain(watch, drain_s=settings.drain_s)
+    router = Router(directory)
+    relay = Relay(
+        registry=Registry(engine, pen, directory),
+        router=router,
+        ledger=Ledger(engine, pen),
+        connector=Connector(egress, Limits(settings.first_byte_s, settings.stream_idle_s)),
+        watch=watch,
+        drain=drain,
+    )
+    callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
+    app.extensions["realms"] = Context(settings, vault, directory, egress)
+    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain)
+    return House(directory, pen, watch, drain)

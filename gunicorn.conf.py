@@ -1,0 +1,67 @@
+"""The process model. Read before anything is patched: imports nothing at the top, and each bare name is a setting."""
+
+
+def _env(name, default):
+    import os
+
+    return os.environ.get(f"REALMS_{name}") or default
+
+
+def _connections():
+    """As many connections as descriptors allow: a relayed stream takes two."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(9_700, (hard - 500) // 2)
+
+
+bind = _env("BIND", "127.0.0.1:8080")
+workers = int(_env("WORKERS", "1"))
+worker_class = "gevent"
+worker_connections = int(_env("WORKER_CONNECTIONS", "0")) or _connections()
+backlog = 4096
+keepalive = int(_env("KEEPALIVE_S", "5"))  # also the deadline for a request's head
+timeout = 60  # only a loop that stands still trips it
+graceful_timeout = int(float(_env("DRAIN_S", "595"))) + 5  # the master kills at this moment: drain ends before it
+max_requests = 0  # a limit would cut long streams
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+control_socket_disable = True
+preload_app = False  # a reload must load the new code
+proc_name = "realms"
+accesslog = None  # one line for each call comes from the ledger
+forwarded_allow_ips = "*"  # only so that the two names below pass; no scheme is believed from anyone
+secure_scheme_headers = {}
+forwarder_headers = "SESSION_ID,CONVERSATION_ID"  # Codex CLI of before 2026 writes them with an underscore
+
+
+def on_starting(server):
+    """Tell every mistake in the environment before anything binds."""
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-m", "app.start"], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def when_ready(server):
+    """Bound what the kernel keeps for a reader that doesn't read; accepted sockets inherit it."""
+    import socket
+
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 * 1024)
+
+
+def post_worker_init(worker):
+    """Let the house follow the worker's life."""
+    worker.wsgi.extensions["realms.house"].start(lambda: worker.alive)
+
+
+def worker_exit(server, worker):
+    """Write what waits."""
+    wsgi = getattr(worker, "wsgi", None)
+    if wsgi is not None:
+        wsgi.extensions["realms.house"].stop()

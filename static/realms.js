@@ -1,0 +1,29 @@
+// Comforts only: every page works without this file.
+"use strict";
+
+const words = document.body.dataset;
+
+function addCopyButton(block) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy small quiet";
+  button.textContent = words.copy;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(block.querySelector("code").textContent);
+    button.textContent = words.copied;
+    setTimeout(() => (button.textContent = words.copy), 2000);
+  });
+  block.append(button);
+}
+
+// Browsers give pages the clipboard only on https and on this machine.
+if (navigator.clipboard) document.querySelectorAll(".code").forEach(addCopyButton);
+
+// A second click while the first is under way sends nothing. The button is only marked, so that its value is sent.
+document.querySelectorAll("form").forEach((form) => {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
+});
+window.addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));

@@ -1,0 +1,161 @@
+"""What tests share: settings, the application, its database, and the people of every story."""
+
+import os
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from pydantic import SecretStr
+
+from app.cli import register
+from app.extensions import db, migrate
+from app.relay.egress import Egress
+from app.services import accounts, passwords, schema
+from app.services.context import Context
+from app.services.vault import Vault
+from app.settings import Settings
+from tests import databases
+from tests import provider as providers
+
+PASSWORD = "correct horse battery staple"
+SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
+VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "any_database: run on SQLite and on PostgreSQL, not on SQLite alone")
+    config.addinivalue_line("markers", "on_postgresql: run on PostgreSQL alone")
+
+
+def pytest_generate_tests(metafunc):
+    test = metafunc.definition
+    if test.get_closest_marker("any_database"):
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+    elif test.get_closest_marker("on_postgresql"):
+        metafunc.parametrize("database_kind", ["postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_hashes():
+    """Passwords cost as little as argon2 allows: most tests need many, and none of theirs is worth guessing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        passwords._nobodys_hash.cache_clear()
+        yield
+
+
+@pytest.fixture
+def database_kind(request):
+    """Which database a test runs on: SQLite, unless one of the two marks says otherwise."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory):
+    with databases.sqlite_template(tmp_path_factory.mktemp("sqlite")) as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def postgresql(worker_name):
+    """The URL of a migrated PostgreSQL database, this worker's own."""
+    with databases.postgresql_database(f"realms_test_{worker_name}_{os.getpid()}") as url:
+        databases.migrate(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker_name(request):
+    return getattr(request.config, "workerinput", {"workerid": "main"})["workerid"]
+
+
+@pytest.fixture
+def database_url(database_kind, tmp_path, request):
+    """A migrated, empty database."""
+    if database_kind == "sqlite":
+        return databases.copy_of(request.getfixturevalue("sqlite_template"), tmp_path / "realms.db")
+    url = request.getfixturevalue("postgresql")
+    databases.empty(url)
+    return url
+
+
+@pytest.fixture
+def settings(database_url, tmp_path):
+    """Settings of one test: its own data directory and database, upstreams on loopback allowed."""
+    return Settings(
+        data_dir=tmp_path,
+        database_url=SecretStr(database_url),
+        secret_key=SecretStr(SECRET_KEY),
+        vault_keys=SecretStr(VAULT_KEY),
+        egress_allow="127.0.0.0/8",
+    )
+
+
+@pytest.fixture
+def app(settings):
+    """The application on a database of its own."""
+    app = make_app(settings)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def make_app(settings):
+    """A small application with the parts that services need."""
+    app = Flask("realms")
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url.get_secret_value()
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(schema.MIGRATIONS))
+    vault = Vault(settings.vault_keys.get_secret_value().split(","))
+    app.extensions["realms"] = Context(settings, vault, Directory(), Egress(settings))
+    register(app)
+    return app
+
+
+class Directory:
+    """Counts how often a change was told."""
+
+    refreshed = 0
+
+    def refresh(self):
+        self.refreshed += 1
+
+
+@pytest.fixture
+def ctx(app):
+    """The application's context, pushed."""
+    with app.app_context() as pushed:
+        yield pushed
+
+
+@pytest.fixture
+def cli(app):
+    """Runs `flask …` in this process; standard input is no terminal."""
+    return app.test_cli_runner()
+
+
+@pytest.fixture
+def provider():
+    """A tiny provider on a real socket."""
+    with providers.provider() as running:
+        yield running
+
+
+@pytest.fixture
+def alice(ctx):
+    return accounts.create_user(email="alice@example.com", password=PASSWORD, name="Alice", actor=None)
+
+
+@pytest.fixture
+def bob(ctx):
+    return accounts.create_user(email="bob@example.com", password=PASSWORD, name="Bob", actor=None)
+
+
+@pytest.fixture
+def carol(ctx):
+    return accounts.create_user(email="carol@example.com", password=PASSWORD, name="Carol", actor=None)
+
+
+@pytest.fixture
+def admin(ctx):
+    return accounts.create_user(email="admin@example.com", password=PASSWORD, name="Admin", role="admin", actor=None)
