@@ -4,15 +4,11 @@ import os
 
 import pytest
 from argon2 import PasswordHasher
-from flask import Flask
 from pydantic import SecretStr
 
-from app.cli import register
-from app.extensions import db, migrate
-from app.relay.egress import Egress
-from app.services import accounts, passwords, schema
-from app.services.context import Context
-from app.services.vault import Vault
+from app import create_app
+from app.extensions import db
+from app.services import accounts, passwords
 from app.settings import Settings
 from tests import databases
 from tests import provider as providers
@@ -94,22 +90,10 @@ def settings(database_url, tmp_path):
 @pytest.fixture
 def app(settings):
     """The application on a database of its own."""
-    app = make_app(settings)
+    app = create_app(settings)
     yield app
     with app.app_context():
         db.engine.dispose()
-
-
-def make_app(settings):
-    """A small application with the parts that services need."""
-    app = Flask("realms")
-    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url.get_secret_value()
-    db.init_app(app)
-    migrate.init_app(app, db, directory=str(schema.MIGRATIONS))
-    vault = Vault(settings.vault_keys.get_secret_value().split(","))
-    app.extensions["realms"] = Context(settings, vault, Directory(), Egress(settings))
-    register(app)
-    return app
 
 
 class Directory:

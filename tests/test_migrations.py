@@ -130,10 +130,10 @@ def test_flask_db_upgrade_migrates(small_app, engine):
 
 
 def test_processes_that_upgrade_at_once_all_succeed(empty_url, engine):
-    processes = [start(empty_url) for _ in range(4)]
+    processes = [start(empty_url) for _ in range(3)]
     for process in processes:
         go(process)
-    assert [finish(process) for process in processes] == [0] * 4
+    assert [finish(process) for process in processes] == [0] * 3
     assert not schema.is_behind(engine)
     assert meta(engine) == [("generation", 1)]
 
@@ -151,7 +151,7 @@ def test_an_upgrade_waits_while_another_process_is_at_it(empty_url, engine, tmp_
 
 def test_a_killed_upgrade_leaves_nothing_half_done_and_the_next_completes(empty_url, engine):
     """The process is killed at a random moment, several times; each time all tables are there or none."""
-    for delay in (0.0, 0.01, 0.02, 0.05, 0.1):
+    for delay in (0.0, 0.01, 0.05):
         process = start(empty_url)
         go(process)
         try:

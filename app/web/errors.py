@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import current_app, g, redirect, render_template, request, url_for
+import structlog
+from flask import g, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
 from flask_babel import refresh
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, ServiceUnavailable
 
-from app.web.guard import for_machines
+from app.web.guard import in_a_room_of_people
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -29,21 +30,21 @@ TEXTS = {
     500: (_l("Something broke on our side"), _l("Try again. If it stays, give the request id to your administrator.")),
     503: (_l("The database can't be reached"), _l("Try again in a minute. Running model calls are not affected.")),
 }
+log = structlog.get_logger()
 EXPIRED = (_l("This form is no longer valid"), _l("Go back, reload the page and send it again."))
 
 
 def init_app(app: Flask) -> None:
     """Answer every failure of the rooms with a page; the paths of machines answer for themselves."""
     app.register_error_handler(HTTPException, show)
+    app.register_error_handler(Exception, broken)
     for failure in (OperationalError, PoolTimeout):
         app.register_error_handler(failure, database_away)
 
 
 def show(error: HTTPException) -> ResponseReturnValue:
     """Return the page for ``error``."""
-    if for_machines(request.path) and not request.path.startswith("/static/"):
-        return error
-    if error.code is None or error.code < 400:
+    if not in_a_room_of_people() or error.code is None or error.code < 400:
         return error
     if error.code < 500 and _hidden():
         if not person().is_authenticated:
@@ -52,9 +53,15 @@ def show(error: HTTPException) -> ResponseReturnValue:
     return _page(error)
 
 
+def broken(error: Exception) -> ResponseReturnValue:
+    """Say that something broke; the log has it under the request id of the page."""
+    log.error("page_failed", exc_info=error, request_id=g.get("request_id"))
+    return show(InternalServerError())
+
+
 def database_away(error: DBAPIError | PoolTimeout) -> ResponseReturnValue:
     """Say that the database is away; the log has the reason."""
-    current_app.logger.error("database: %s (%s)", type(error).__name__, g.get("request_id"), exc_info=error)
+    log.error("database_away", error=type(error).__name__, detail=str(error), request_id=g.get("request_id"))
     return show(ServiceUnavailable())
 
 

@@ -36,7 +36,7 @@ def ago(at: datetime) -> str:
     delta = at - utcnow()
     if abs(delta.total_seconds()) < 60:
         return str(_("just now")) if delta.total_seconds() <= 0 else str(_("in a moment"))
-    return format_timedelta(delta, add_direction=True, threshold=1.2, locale=get_locale())
+    return format_timedelta(delta, granularity="minute", add_direction=True, threshold=1.2, locale=get_locale())
 
 
 def moment(at: datetime) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import g, request
 
-from app.web.guard import for_machines
+from app.web.guard import in_a_room_of_people
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -27,14 +27,14 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def name_request() -> None:
-        if not for_machines(request.path):
+        if in_a_room_of_people():
             g.request_id = "req_" + secrets.token_hex(12)
 
     @app.after_request
     def guard_page(response: Response) -> Response:
         if request.path.startswith("/static/"):
             response.headers["X-Content-Type-Options"] = "nosniff"
-        elif not for_machines(request.path):
+        elif in_a_room_of_people():
             _protect(response)
             if settings.https:
                 response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}"

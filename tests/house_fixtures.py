@@ -1,0 +1,61 @@
+"""Fixtures for tests that talk to a running Realms; a `conftest.py` takes them in with one import."""
+
+import os
+
+import anthropic
+import openai
+import pytest
+
+from tests import live
+
+
+@pytest.fixture(scope="session")
+def provider():
+    with live.open_provider() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def house(request, provider, tmp_path_factory, worker_name):
+    """One running Realms for each database, shared; tests leave it as they found it."""
+    folder = tmp_path_factory.mktemp(f"house-{request.param}")
+    with live.database(request.param, folder, f"realms_house_{worker_name}_{os.getpid()}") as url:
+        with live.open_house(folder, url, provider) as running:
+            yield running
+
+
+@pytest.fixture
+def sim(provider):
+    """The provider without faults."""
+    provider.control("DELETE", "faults")
+    return provider
+
+
+@pytest.fixture(scope="session")
+def openai_of(house):
+    """Return a person's OpenAI client, without retries."""
+    clients = {}
+
+    def client(who="alice"):
+        if who not in clients:
+            clients[who] = openai.OpenAI(api_key=house.tokens[who], base_url=f"{house.url}/v1", max_retries=0)
+        return clients[who]
+
+    yield client
+    for made in clients.values():
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def anthropic_of(house):
+    """Return a person's Anthropic client, without retries."""
+    clients = {}
+
+    def client(who="alice"):
+        if who not in clients:
+            clients[who] = anthropic.Anthropic(api_key=house.tokens[who], base_url=house.url, max_retries=0)
+        return clients[who]
+
+    yield client
+    for made in clients.values():
+        made.close()
