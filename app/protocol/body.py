@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.protocol.call import Call
-from app.protocol.endpoints import ObjectKind, Shape
+from app.protocol.endpoints import Kind, ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 
 TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
@@ -21,14 +21,11 @@ class Told(msgspec.Struct):
 
     id: Any = None
     status: Any = None
+    background: Any = None
     output: Any = None
     data: Any = None
     usage: Any = None
     model: Any = None
-
-
-class _Identified(msgspec.Struct):
-    id: Any = None
 
 
 _told = msgspec.json.Decoder(Told)
@@ -45,14 +42,16 @@ def read(body: bytes) -> Told | None:
 
 def revealed(call: Call, told: Told) -> Revealed:
     """Return the ids in an answer that must be owned before it is shown."""
-    endpoint, found = call.endpoint, []
-    makes_object = endpoint.object is not None and call.stores and not endpoint.lists_items
-    if makes_object and endpoint.object and is_revealed_id(told.id):
-        found.append((endpoint.object, str(told.id)))
+    endpoint = call.endpoint
     if endpoint.lists_items:
-        found += _items(told.data)
-    if endpoint.shape is Shape.RESPONSES and endpoint.object is ObjectKind.RESPONSE and call.stores:
-        found += _items(told.output)
+        return _items(told.data)
+    if not call.stores or (endpoint.kind is not Kind.CREATE and told.background is not True):
+        return []
+    found: Revealed = []
+    if endpoint.object is not None and is_revealed_id(told.id):
+        found.append((endpoint.object, str(told.id)))
+    if endpoint.shape is Shape.RESPONSES:
+        found += _items(told.output)  # of a background response, only its owner's reading shows them
     return found
 
 

@@ -78,9 +78,7 @@ class Answer:
         size = 0
         self._wire.wait()
         while not self._head_done:
-            data = self._wire.read()
-            if not data:
-                raise WireError("closed before the answer") if not size else BrokenAnswerError("cut in the headers")
+            data = self._first_bytes(begun=size > 0)
             size += len(data)
             self._feed(data)
             if size > HEAD_MAX and not self._head_done:
@@ -122,6 +120,16 @@ class Answer:
             done(self.complete and not self._tainted and self._parser.should_keep_alive())
 
     release_conn = close
+
+    def _first_bytes(self, *, begun: bool) -> bytes:
+        """Read a part of the head. Only before its first byte may the caller try another connection."""
+        try:
+            data = self._wire.read()
+        except WireError as error:
+            raise BrokenAnswerError(str(error)) if begun else error from None
+        if not data:
+            raise BrokenAnswerError("cut in the headers") if begun else WireError("closed before the answer")
+        return data
 
     def _next(self) -> bytes:
         while not self._pieces:

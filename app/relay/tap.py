@@ -55,6 +55,8 @@ class Tap:
         finally:
             link.close()
         headers = to_client(link.headers)
+        if not any(name == "content-type" for name, _ in headers):
+            headers.append(("content-type", "application/json"))
         flow = Flow(self._pieces(body, live), partial(self._watch.leave, live))
         return Reply(link.status, headers, flow, len(body))
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import gevent
 import structlog
 from gevent.event import AsyncResult, Event
+from gevent.lock import RLock
 from sqlalchemy import Engine, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
@@ -55,6 +56,7 @@ class Pen:
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
         self._wake = Event()
+        self._writing = RLock()
         self._ill = False
         self._disk_full = False
         self._synced = self._adopted = 0.0
@@ -91,8 +93,9 @@ class Pen:
     def flush(self, timeout_s: float = 5.0) -> None:
         """Write what waits, at the end of a worker's life; what can't be written stays in the journal."""
         with suppress(gevent.Timeout), gevent.Timeout(timeout_s):
-            while (self._claims or self._notes) and not self._ill:
-                self._write()
+            with self._writing:
+                while (self._claims or self._notes) and not self._ill:
+                    self._write()
             if not self._ill and (segment := self._journal.rotate(at=0)):
                 segment.remove()
 
@@ -126,6 +129,10 @@ class Pen:
             self._replay()
 
     def _write(self) -> None:
+        with self._writing:
+            self._write_batch()
+
+    def _write_batch(self) -> None:
         claims, self._claims = self._claims[:BATCH_MAX], self._claims[BATCH_MAX:]
         notes, self._notes = self._notes[:BATCH_MAX], self._notes[BATCH_MAX:]
         if self._claims or self._notes:

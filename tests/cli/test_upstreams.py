@@ -1,0 +1,83 @@
+import json
+
+import pytest
+
+from app.services import upstreams
+from app.services.context import context
+
+pytestmark = pytest.mark.any_database
+KEY = "sk-proj-0123456789abcdef"
+
+
+def add(cli, *more, name="main", key=KEY):
+    secret = ["--no-key"] if key is None else ["--key-stdin"]
+    return cli.invoke(args=["upstreams", "add", name, "--kind", "openai", *secret, *more], input=f"{key}\n")
+
+
+def test_an_upstream_is_added_with_a_key_from_standard_input(cli, ctx):
+    result = add(cli, "--base-url", "https://api.example.com/v1/", "--priority", "-2", "--weight", "3")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Added main at https://api.example.com/v1.")
+    upstream = upstreams.by_name("main")
+    assert (upstream.priority, upstream.weight) == (-2, 3)
+    assert context().vault.open(upstream.credentials[0].sealed, origin=upstream.base_url) == KEY
+
+
+def test_an_upstream_without_a_key_at_the_vendors_address(cli, ctx):
+    told = json.loads(add(cli, "--json", key=None).stdout)
+    assert (told["kind"], told["base_url"]) == ("openai", "https://api.openai.com/v1")
+    assert told["credentials"] == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["add", "x", "--kind", "openai"], 2),
+        (["add", "x", "--kind", "openai", "--key-stdin", "--no-key"], 2),
+        (["add", "x", "--kind", "openai", "--key-stdin"], 2),
+        (["add", "x", "--kind", "gopher", "--no-key"], 2),
+        (["add", "x", "--no-key"], 2),
+        (["add", "x", "--kind", "openai", "--no-key", "--weight", "many"], 2),
+        (["add", "x", "--kind", "openai", "--no-key", "--weight", "0"], 1),
+        (["add", "x", "--kind", "openai", "--no-key", "--base-url", "ftp://x"], 1),
+        (["test", "x"], 1),
+        (["disable", "x"], 1),
+        (["enable", "x"], 1),
+        (["delete", "x"], 1),
+    ],
+)
+def test_what_cannot_be_done_is_told_on_standard_error_and_nothing_is_added(cli, ctx, args, code):
+    result = cli.invoke(args=["upstreams", *args], input="")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr
+    assert upstreams.list_all() == []
+
+
+def test_upstreams_are_listed_without_their_keys(cli, ctx):
+    assert "flask upstreams add" in cli.invoke(args=["upstreams", "list"]).stdout
+    add(cli)
+    table = cli.invoke(args=["upstreams", "list"]).stdout
+    assert "main" in table
+    assert "…cdef" in table
+    assert KEY not in table + cli.invoke(args=["upstreams", "list", "--json"]).stdout
+
+
+def test_an_upstream_is_left_out_used_again_and_deleted(cli, ctx):
+    add(cli)
+    assert cli.invoke(args=["upstreams", "disable", "main"]).stdout == "main is disabled.\n"
+    assert upstreams.by_name("main").enabled is False
+    assert json.loads(cli.invoke(args=["upstreams", "enable", "main", "--json"]).stdout)["enabled"] is True
+    assert cli.invoke(args=["upstreams", "delete", "main"]).stdout == "main is deleted.\n"
+    assert upstreams.list_all() == []
+
+
+def test_a_test_tells_each_step_and_fails_with_exit_1(cli, ctx, provider):
+    provider.key = KEY
+    add(cli, "--base-url", provider.url)
+    good = cli.invoke(args=["upstreams", "test", "main"])
+    assert good.exit_code == 0
+    assert [line.split()[0] for line in good.stdout.splitlines()[1:]] == ["address", "connection", "authentication"]
+    provider.key = "changed"
+    bad = cli.invoke(args=["upstreams", "test", "main", "--json"])
+    assert bad.exit_code == 1
+    assert [step["ok"] for step in json.loads(bad.stdout)] == [True, True, False]
