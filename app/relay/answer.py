@@ -36,6 +36,7 @@ class Answer:
         self._informational = 0
         self._head_done = False
         self._tainted = False
+        self._kept_alive = False
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.complete = False
@@ -69,8 +70,9 @@ class Answer:
             self._pieces.append(data)
 
     def on_message_complete(self) -> None:
-        if self._head_done:
+        if self._head_done and not self.complete:
             self.complete = True
+            self._kept_alive = self._parser.should_keep_alive()  # afterwards llhttp has forgotten this message
 
     # -- what the relay asks ----------------------------------------------------------------------------------------
     def read_head(self) -> None:
@@ -117,7 +119,7 @@ class Answer:
         done, self._done = self._done, None
         if done:
             self._take_end()
-            done(self.complete and not self._tainted and self._parser.should_keep_alive())
+            done(self._kept_alive and not self._tainted)
 
     release_conn = close
 

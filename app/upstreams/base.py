@@ -101,7 +101,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, endpoint: End
         return _throttled(headers, body)
     if status in {408, 504}:
         return RelayError(Problem.TIMEOUT, "The upstream took too long to answer.")
-    if status in {404, 405, 501} and endpoint.kind is not Kind.OBJECT and not _is_error(body):
+    if status in {404, 405, 501} and endpoint.kind is not Kind.OBJECT and _lacks_endpoint(body):
         return RelayError(Problem.UNSUPPORTED, "No upstream that serves this model offers this endpoint.")
     if status in {503, 529}:
         message = "The upstream is overloaded; try again later."
@@ -138,8 +138,9 @@ def _error_of(body: bytes) -> Any:
     return told.get("error") if isinstance(told, dict) else None
 
 
-def _is_error(body: bytes) -> bool:
-    return isinstance(_error_of(body), dict)
+def _lacks_endpoint(body: bytes) -> bool:
+    """Whether a 404 is about the path, not about what was asked for there: no error object, or one that says so."""
+    return not isinstance(_error_of(body), dict) or _error_code(body) in {"404", "405", "501", "unknown_url"}
 
 
 def _error_code(body: bytes) -> str:

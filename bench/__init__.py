@@ -1,0 +1,1 @@
+"""How fast Realms is beside nginx and LiteLLM on the same machine: ``python -m bench``."""
