@@ -7,6 +7,19 @@ def _env(name, default):
     return os.environ.get(f"REALMS_{name}") or default
 
 
+def _number(name, default):
+    """A mistake here is told by `on_starting`, together with all others."""
+    try:
+        return max(0, int(float(_env(name, default))))
+    except (ValueError, OverflowError):
+        return default
+
+
+def _address():
+    host, _, port = _env("BIND", "").rpartition(":")
+    return f"{host}:{port}" if host and port.isdecimal() else "127.0.0.1:8080"
+
+
 def _connections():
     """As many connections as descriptors allow: a relayed stream takes two."""
     import resource
@@ -16,14 +29,14 @@ def _connections():
     return min(9_700, (hard - 500) // 2)
 
 
-bind = _env("BIND", "127.0.0.1:8080")
-workers = int(_env("WORKERS", "1"))
+bind = _address()
+workers = _number("WORKERS", 1) or 1
 worker_class = "gevent"
-worker_connections = int(_env("WORKER_CONNECTIONS", "0")) or _connections()
+worker_connections = _number("WORKER_CONNECTIONS", 0) or _connections()
 backlog = 4096
-keepalive = int(_env("KEEPALIVE_S", "5"))  # also the deadline for a request's head
+keepalive = _number("KEEPALIVE_S", 5)  # also the deadline for a request's head
 timeout = 60  # only a loop that stands still trips it
-graceful_timeout = int(float(_env("DRAIN_S", "595"))) + 5  # the master kills at this moment: drain ends before it
+graceful_timeout = _number("DRAIN_S", 595) + 5  # the master kills at this moment: drain ends before it
 max_requests = 0  # a limit would cut long streams
 limit_request_line = 8190
 limit_request_fields = 100
@@ -39,10 +52,14 @@ forwarder_headers = "SESSION_ID,CONVERSATION_ID"  # Codex CLI of before 2026 wri
 
 def on_starting(server):
     """Tell every mistake in the environment before anything binds."""
+    import os
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-m", "app.start"], check=False)
+    inherited = server.master_pid or "LISTEN_FDS" in os.environ
+    sockets = [] if inherited else [each for each in server.address if isinstance(each, tuple)]
+    addresses = [f"{host}:{port}" for host, port, *_ in sockets]
+    done = subprocess.run([sys.executable, "-m", "app.start", *addresses], check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -100,7 +100,7 @@ def peer(name: str, upstream_port: int, folder: Path):
 @contextmanager
 def running(name: str, port: int, command: list[str], *, log: Path | None = None, env: dict | None = None, cwd=None):
     """A process, once it listens; it and its children are ended afterwards."""
-    with open(log or os.devnull, "wb") as out:
+    with (log or Path(os.devnull)).open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=cwd, start_new_session=True
         )

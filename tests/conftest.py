@@ -25,6 +25,8 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     test = metafunc.definition
+    if "database_kind" not in metafunc.fixturenames:
+        return
     if test.get_closest_marker("any_database"):
         metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
     elif test.get_closest_marker("on_postgresql"):
@@ -94,15 +96,6 @@ def app(settings):
     yield app
     with app.app_context():
         db.engine.dispose()
-
-
-class Directory:
-    """Counts how often a change was told."""
-
-    refreshed = 0
-
-    def refresh(self):
-        self.refreshed += 1
 
 
 @pytest.fixture

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 @blueprint.route("/models", methods=["GET", "POST"])
 def models() -> ResponseReturnValue:
     """List the catalogue; add a model by hand."""
-    form = ModelForm()
-    form.offer(_upstream_choices())
+    form = ModelForm(_upstream_names())
     if request.method == "GET":
         form.name.data = request.args.get("name", "")[:200]
     if form.validate_on_submit():
@@ -79,8 +78,7 @@ def delete_model(model_id: int) -> ResponseReturnValue:
 def new_route(model_id: int) -> ResponseReturnValue:
     """Let one more upstream serve a model."""
     found = _existing(model_id)
-    form = NewRouteForm()
-    form.offer(_free_upstreams(found))
+    form = NewRouteForm(_free_upstreams(found))
     return _fill_in(form, found, title=_("Add a route"))
 
 
@@ -130,14 +128,14 @@ def _fill_in(form: RouteForm, model: Any, *, title: str, upstream_id: int | None
     return render_template("admin/route.html", form=form, model=model, title=title, back=back)
 
 
-def _upstream_choices() -> list[tuple[int, str]]:
-    return [(each.id, each.name) for each in upstreams.list_all()]
+def _upstream_names() -> dict[int, str]:
+    return {each.id: each.name for each in upstreams.list_all()}
 
 
-def _free_upstreams(model: Any) -> list[tuple[int, str]]:
+def _free_upstreams(model: Any) -> dict[int, str]:
     """Return the upstreams that don't serve the model yet."""
     taken = {route.upstream_id for route in model.routes}
-    return [(number, name) for number, name in _upstream_choices() if number not in taken]
+    return {number: name for number, name in _upstream_names().items() if number not in taken}
 
 
 def _existing(model_id: int) -> Any:

@@ -11,10 +11,10 @@ from wtforms.validators import InputRequired, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.upstreams import UPSTREAMS
-from app.web.forms import Form, LineField, SecretField, optional, required, too_long
+from app.web.forms import Form, LineField, SecretField, offer, optional, required, too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SECRET = {"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": "true", "data-lpignore": "true"}
 NEW_PASSWORD = {"autocomplete": "new-password"}
@@ -60,7 +60,7 @@ class NewUpstreamForm(UpstreamForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kind.choices = [(kind, adapter.label) for kind, adapter in UPSTREAMS.items()]
+        offer(self.kind, {kind: adapter.label for kind, adapter in UPSTREAMS.items()})
 
     @property
     def wanted_key(self) -> str | None:
@@ -91,9 +91,9 @@ class PickForm(Form):
         _l("Other names"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 3, "placeholder": "gpt-5 = my-gpt-5"}
     )
 
-    def offer(self, models: Sequence[str]) -> None:
-        """Let the reader tick among ``models``."""
-        self.ticked.choices = [(name, name) for name in models]
+    def __init__(self, models: Sequence[str]) -> None:
+        super().__init__()
+        offer(self.ticked, {name: name for name in models})
         self.everything.label.text = _("All %(count)d of them", count=len(models))
 
     def wanted(self, listed: Iterable[str]) -> dict[str, str | None]:
@@ -113,9 +113,9 @@ class ModelForm(Form):
     upstream = SelectField(_l("Upstream"), coerce=int)
     upstream_model = LineField(_l("Its name there"), optional(200), render_kw=NO_SPELLING)
 
-    def offer(self, upstreams: Iterable[tuple[int, str]]) -> None:
-        """Let the reader choose among ``upstreams``, given as number and name."""
-        self.upstream.choices = list(upstreams)
+    def __init__(self, upstreams: Mapping[int, str]) -> None:
+        super().__init__()
+        offer(self.upstream, upstreams)
 
 
 class RouteForm(Form):
@@ -132,16 +132,20 @@ class NewRouteForm(RouteForm):
 
     upstream = SelectField(_l("Upstream"), coerce=int)
 
-    def offer(self, upstreams: Iterable[tuple[int, str]]) -> None:
-        """Let the reader choose among ``upstreams``, given as number and name."""
-        self.upstream.choices = list(upstreams)
+    def __init__(self, upstreams: Mapping[int, str]) -> None:
+        super().__init__()
+        offer(self.upstream, upstreams)
 
 
 class UserForm(Form):
     """What can be changed of a user."""
 
     name = LineField(_l("Name"), [too_long(100)], render_kw={"autocomplete": "off"})
-    role = SelectField(_l("Role"), choices=[("user", _l("user")), ("admin", _l("administrator"))], default="user")
+    role = SelectField(_l("Role"), default="user")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self.role, {"user": _("user"), "admin": _("administrator")})
 
 
 class NewUserForm(UserForm):

@@ -130,11 +130,10 @@ def delete_upstream(upstream_id: int) -> ResponseReturnValue:
 def pick_models(upstream_id: int) -> ResponseReturnValue:
     """Tick models of the upstream's own list, or name others."""
     found = _existing(upstream_id)
-    form = PickForm()
     listed, problem = _listed(upstream_id)
     served = {route.upstream_model or model.name for model, route in _routes(upstream_id)}
     offered = [name for name in listed if name not in served]
-    form.offer(offered)
+    form = PickForm(offered)
     if form.validate_on_submit():
         try:
             return _import(upstream_id, form.wanted(offered))

@@ -45,6 +45,7 @@ def build() -> Blueprint:
     models.add_rules(blueprint)
     views.add_rules(blueprint)
     errors.add_rules(blueprint)
+    blueprint.before_app_request(errors.unrouted)
     blueprint.before_request(door.enter)
     blueprint.after_request(door.leave)
     blueprint.register_error_handler(Exception, errors.answer)

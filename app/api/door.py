@@ -30,7 +30,7 @@ def enter() -> Response | None:
     parts.drain.saw(request.environ.get("gunicorn.socket"))
     if request.method == "OPTIONS" and parts.settings.cors_origins:
         return _preflight()
-    if request.path == "/v1/responses" and request.headers.get("Upgrade", "").lower() == "websocket":
+    if request.headers.get("Upgrade", "").lower() == "websocket":
         raise RelayError(Problem.NO_WEBSOCKET, "WebSockets are not offered here; use POST /v1/responses over HTTP.")
     _require_https()
     g.caller = parts.callers.authenticate(

@@ -6,7 +6,7 @@ import structlog
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from app.api import machinery
+from app.api import door, machinery
 from app.api.door import protocol
 from app.protocol.errors import Problem, RelayError, render
 from app.relay.connect import ClientLeftError
@@ -28,11 +28,19 @@ def unknown(rest: str = "") -> Response:
     """Answer for a path or method that isn't there; says what the base URL should be. Always raises."""
     allowed = _allowed_methods()
     if allowed:
-        error = RelayError(Problem.METHOD_NOT_ALLOWED, f"{request.method} is not allowed here; use {allowed}.")
-        response = told(error)
-        response.headers["allow"] = allowed
-        return response
+        raise RelayError(Problem.METHOD_NOT_ALLOWED, f"{request.method} is not allowed here; use {allowed}.")
     raise RelayError(Problem.UNKNOWN_PATH, f"Unknown path {request.path[:200]}. {_base_url_hint()}")
+
+
+def unrouted() -> Response | None:
+    """Answer what not even the catch-all takes under ``/v1``: odd methods, doubled slashes, WebSockets."""
+    if request.routing_exception is None or not (request.path + "/").startswith("/v1/"):
+        return None
+    try:
+        response = door.enter() or unknown()
+    except RelayError as error:
+        response = told(error)
+    return door.leave(response)
 
 
 def answer(error: Exception) -> Response:
@@ -55,6 +63,8 @@ def told(error: RelayError) -> Response:
         response.headers["retry-after"] = str(max(1, error.retry_after))
     if error.problem is Problem.INVALID_API_KEY:
         response.headers["www-authenticate"] = "Bearer"
+    if error.problem is Problem.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = _allowed_methods()
     if error.problem is Problem.NO_WEBSOCKET:
         response.headers["upgrade"] = "HTTP/1.1"
     return response
@@ -66,7 +76,7 @@ def _allowed_methods() -> str:
     allowed = []
     for method in ("GET", "POST", "DELETE"):
         try:
-            name, _ = adapter.match(method=method) if adapter else ("", {})
+            name, _ = adapter.match(method=method, websocket=False) if adapter else ("", {})
         except HTTPException:
             continue
         if name.startswith("api.") and name != "api.unknown":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import request
+from gunicorn.http.errors import ParseException
 
 from app.api import machinery
 from app.protocol.errors import Problem, RelayError
@@ -43,7 +44,7 @@ def _take(limit: int, body_s: float) -> bytes:
         body: bytes = request.environ["wsgi.input"].read(limit + 1)
     except TimeoutError:
         raise RelayError(Problem.BODY_TIMEOUT, "The body did not come in time.") from None
-    except OSError:
+    except (OSError, ParseException):  # the server closes the connection of a body that it can't find the end of
         raise RelayError(Problem.INVALID_JSON, "The body can't be read: its framing is broken.") from None
     finally:
         if connection is not None:

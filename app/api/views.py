@@ -40,11 +40,7 @@ def relay(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Respons
 def read(endpoint: Endpoint, object_id: str, *, item_id: str = "") -> Call:
     """Return the request as a call. Raises ``RelayError`` (400, 408, 413, 415)."""
     started = time.monotonic()
-    raw = read_body() if endpoint.takes_body else b""
-    # An empty body is right for the POSTs that act on an object (cancel); a create's is told so by the parser.
-    body = parse(raw) if raw or endpoint.kind is not Kind.OBJECT else None
-    if not endpoint.takes_body:
-        body = None
+    body = _body(endpoint) if endpoint.takes_body else None
     environ = request.environ
     return Call(
         id=g.call_id,
@@ -75,12 +71,20 @@ def respond(reply: Reply) -> Response:
     return response
 
 
+def _body(endpoint: Endpoint) -> Envelope | None:
+    """Return the body; an empty one is right for the POSTs that act on an object (cancel), and for nothing else."""
+    raw = read_body()
+    return parse(raw) if raw or endpoint.kind is not Kind.OBJECT else None
+
+
 def _model(endpoint: Endpoint, body: Envelope | None) -> str:
     if not endpoint.needs_model or body is None:
         return ""
     model = body.text("model")
     if not model:
         raise RelayError(Problem.MISSING_PARAMETER, "You must provide a 'model'.", param="model")
+    if not model.isprintable():  # no provider has such a name, and not every database can keep it
+        raise RelayError(Problem.MODEL_NOT_FOUND, "The model's name has characters that no name has.", param="model")
     return model
 
 

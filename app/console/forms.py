@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import DateField, HiddenField, RadioField, SelectField, SelectMultipleField
 from wtforms.validators import EqualTo, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.web.forms import Form, LineField, SecretField, required, too_long
+from app.web.forms import Form, LineField, SecretField, offer, required, too_long
 from app.web.locale import LANGUAGES
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class LocaleForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.locale.choices = [("", _l("As the browser asks")), *LANGUAGES.items()]
+        offer(self.locale, {"": _("As the browser asks"), **LANGUAGES})
 
 
 class TokenForm(Form):
@@ -70,14 +71,15 @@ class TokenForm(Form):
     once = HiddenField()
     name = LineField(_l("Name"), required(100), render_kw={"placeholder": _l("for example: laptop")})
     expires_on = DateField(_l("Last day"), [Optional()])
-    scope = RadioField(_l("Models"), choices=[("all", _l("All models")), ("some", _l("Only these"))], default="all")
+    scope = RadioField(_l("Models"), default="all")
     models = SelectMultipleField(
         _l("Models it may use"), widget=ListWidget(), option_widget=CheckboxInput(), validate_choice=True
     )
 
-    def offer(self, models: Sequence[str]) -> None:
-        """Let the reader tick among ``models``."""
-        self.models.choices = [(name, name) for name in models]
+    def __init__(self, models: Sequence[str]) -> None:
+        super().__init__()
+        offer(self.scope, {"all": _("All models"), "some": _("Only these")})
+        offer(self.models, {name: name for name in models})
 
     @property
     def expires_at(self) -> datetime | None:

@@ -33,8 +33,7 @@ def tokens() -> ResponseReturnValue:
 @blueprint.route("/tokens/new", methods=["GET", "POST"])
 def new_token() -> ResponseReturnValue:
     """Make a token; the page after it shows the secret."""
-    form = TokenForm()
-    form.offer([name for name, _kinds in served_models()])
+    form = TokenForm([name for name, _kinds in served_models()])
     secret = reveal.unseal(form.once.data)
     if request.method == "POST" and secret is None:
         form.form_errors.append(_("This form has lain for too long. Check it and send it again."))

@@ -124,8 +124,7 @@ class ResponsesStory(Story):
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         data = _read(event.data)
-        kind = event.name or str(data.type or "")
-        self.end = self.ends.get(kind)
+        self.end = _end_in(self.ends, event, data)
         if self._stores and isinstance(data.response, dict):
             self._reveal(ObjectKind.RESPONSE, data.response.get("id"))
             if self.end is not None:
@@ -173,11 +172,16 @@ class MessagesStory(Story):
     ends: ClassVar[dict[str, End]] = {"message_stop": End.COMPLETED, "error": End.FAILED}
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
-        self.end = self.ends.get(event.name or str(_read(event.data).type or ""))
+        self.end = _end_in(self.ends, event, _read(event.data))
         return self._renamed(raw, event)
 
 
 STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesStory, ChatStory, MessagesStory)}
+
+
+def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:
+    """Return how an event ends its stream, if it does; one whose data is cut short is no end, whatever its name."""
+    return None if data is _NOTHING else ends.get(event.name or str(data.type or ""))
 
 
 def _read(data: bytes) -> _Data:

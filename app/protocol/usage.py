@@ -6,6 +6,7 @@ cache writes apart. What can't be a token count (negative, absurdly large, not a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -66,11 +67,10 @@ def from_body(body: bytes) -> Usage:
 
 def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage:
     """Return the usage of a stream from its first and its last events; the last to name a count wins."""
-    raw: dict[str, Any] = {}
-    if shape is Shape.MESSAGES:
-        raw |= _last_usage(head)
-    raw |= _last_usage(tail)
-    return from_object(raw, whole=whole)
+    begun = _first_usage(sse.split(head)) if shape is Shape.MESSAGES else {}
+    ended = _first_usage(reversed(list(sse.split(tail))))
+    told = {name: count for name, count in ended.items() if count is not None}
+    return from_object((begun | told) or ended, whole=whole)
 
 
 class _Body(msgspec.Struct):
@@ -83,15 +83,9 @@ class _Holder(msgspec.Struct):
     message: _Body | None = None
 
 
-def _last_usage(block: bytes) -> dict[str, Any]:
-    if b'"usage"' not in block:
-        return {}
-    for event in reversed(list(sse.split(block))):
-        if b'"usage"' in event:
-            found = _usage_of(sse.read(event).data)
-            if found:
-                return found
-    return {}
+def _first_usage(events: Iterable[bytes]) -> dict[str, Any]:
+    told = (_usage_of(sse.read(event).data) for event in events if b'"usage"' in event)
+    return next(filter(None, told), {})
 
 
 def _usage_of(data: bytes) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from app.relay.watch import Live, Watch
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
+FIELDS_MAX = 100
 AT_ONCE = 8
 OBJECT_MAX = 16 * 1024 * 1024
 
@@ -58,24 +59,22 @@ class Listing:
         upstream can't be asked.
         """
         query = _read_query(call.query)
-        objects: list[bytes] = []
-        ids: list[str] = []
+        wanted = query.limit + 1  # one more than is shown: only an object that is still there counts as "more"
+        found: list[tuple[str, bytes]] = []
         after, begun = query.after, False
-        while len(objects) < query.limit and (after is not None or not begun):
+        while len(found) < wanted and (after is not None or not begun):
             begun = True
             owned, after = self._registry.page(
                 call.caller,
                 ObjectKind.CHAT_COMPLETION,
                 after=after,
-                limit=query.limit - len(objects),
+                limit=wanted - len(found),
                 newest_first=query.newest_first,
                 model=query.model,
             )
-            for entry, body in zip(owned, self._fetch_all(call, owned, live), strict=True):
-                if body is not None:
-                    objects.append(body)
-                    ids.append(entry.object_id)
-        return _page(objects, ids, more=after is not None)
+            bodies = self._fetch_all(call, owned, live)
+            found += [(entry.object_id, body) for entry, body in zip(owned, bodies, strict=True) if body is not None]
+        return _page(found[: query.limit], more=len(found) > query.limit)
 
     def _fetch_all(self, call: Call, owned: list[Owned], live: Live) -> list[bytes | None]:
         pool = gevent.pool.Pool(AT_ONCE)
@@ -105,7 +104,10 @@ class Listing:
 
 
 def _read_query(query: str) -> _Query:
-    values = {name: given[-1] for name, given in parse_qs(query, max_num_fields=100).items()}
+    try:
+        values = {name: given[-1] for name, given in parse_qs(query, max_num_fields=FIELDS_MAX).items()}
+    except ValueError:
+        raise RelayError(Problem.INVALID_VALUE, f"The query has more than {FIELDS_MAX} fields.") from None
     order = values.get("order", "asc")
     if order not in {"asc", "desc"}:
         raise RelayError(Problem.INVALID_VALUE, "'order' must be asc or desc.", param="order")
@@ -115,13 +117,13 @@ def _read_query(query: str) -> _Query:
     return _Query(values.get("after"), int(limit), order == "desc", values.get("model"))
 
 
-def _page(objects: list[bytes], ids: list[str], *, more: bool) -> bytes:
+def _page(found: list[tuple[str, bytes]], *, more: bool) -> bytes:
     return msgspec.json.encode(
         {
             "object": "list",
-            "data": [msgspec.Raw(body) for body in objects],
-            "first_id": ids[0] if ids else None,
-            "last_id": ids[-1] if ids else None,
+            "data": [msgspec.Raw(body) for _, body in found],
+            "first_id": found[0][0] if found else None,
+            "last_id": found[-1][0] if found else None,
             "has_more": more,
         }
     )

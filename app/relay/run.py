@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.protocol.call import Call, Owned, Reply, Target
-from app.protocol.endpoints import Kind
+from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.references import Reference, references
@@ -77,6 +77,8 @@ class Relay:
         owned = self._registry.find(call.caller, call.endpoint.object, call.object_id)
         if not UPSTREAMS[owned.place.kind].keeps_objects:
             raise RelayError(Problem.UNSUPPORTED, "The upstream that made this object does not keep it.")
+        if call.item_id:
+            _require_same_place(owned, self._registry.find(call.caller, ObjectKind.ITEM, call.item_id))
         for reference in references(call):
             _require_same_place(owned, self._referred(call, reference))
         return owned

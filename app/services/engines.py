@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import gevent
 from gevent.monkey import is_module_patched
@@ -52,8 +52,18 @@ def _set_pragmas(connection: Any, _: Any) -> None:
 def _aside(function: Callable[..., _T], *args: Any) -> _T:
     if not is_module_patched("socket"):
         return function(*args)
-    result: _T = gevent.get_hub().threadpool.apply(function, args)
-    return result
+    result, error = gevent.get_hub().threadpool.apply(_outcome, (function, args))
+    if error is not None:
+        raise error
+    return cast("_T", result)
+
+
+def _outcome(function: Callable[..., _T], args: tuple[Any, ...]) -> tuple[_T | None, sqlite3.Error | None]:
+    """Carry an error back as a value: the threadpool would print each one that is raised in it."""
+    try:
+        return function(*args), None
+    except sqlite3.Error as error:
+        return None, error
 
 
 class _Cursor(sqlite3.Cursor):

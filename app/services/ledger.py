@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gevent
+import msgspec
 import structlog
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ class Ledger:
 
     def settle(self, record: values.Record) -> None:
         """Keep a finished call's record."""
+        record = _storable(record)
         self._pen.note(record)
         calls.info(
             "call",
@@ -71,3 +73,10 @@ class Ledger:
                 connection.execute(unsettled.values(end=values.End.COMPLETED.value, **usage_row(usage)))
         except (SQLAlchemyError, OSError) as error:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
+
+
+def _storable(record: values.Record) -> values.Record:
+    """Return a record without NUL, the one character that some databases can't keep in a text."""
+    texts = {name: getattr(record, name) for name in ("model", "upstream_model", "reason")}
+    changes = {name: text.replace("\0", "\ufffd") for name, text in texts.items() if "\0" in text}
+    return msgspec.structs.replace(record, **changes) if changes else record

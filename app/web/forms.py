@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
@@ -10,6 +10,10 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Optional
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wtforms import SelectField
+
     from app.services.fields import FieldError
 
 
@@ -61,3 +65,8 @@ class SecretField(PasswordField):
 
     def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
         super().__init__(label, validators, filters=[lambda text: text or ""], **kwargs)
+
+
+def offer(field: SelectField, choices: Mapping[Any, str]) -> None:
+    """Let the reader choose among ``choices``, given as values and their words."""
+    field.choices = cast("Any", dict(choices))

@@ -24,7 +24,7 @@ def for_machines(path: str) -> bool:
 
 
 def in_a_room_of_people() -> bool:
-    """Whether the present request is for a page; the api room also answers paths outside its own that clients mistake."""
+    """Whether this request is for a page; the api room also answers paths that clients mistake for its own."""
     return request.blueprint != "api" and not for_machines(request.path)
 
 

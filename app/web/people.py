@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, cast
 
-from flask import abort, redirect, request, session, url_for
+from flask import abort, g, redirect, request, session, url_for
 from flask_login import AnonymousUserMixin, UserMixin, current_user
 
 from app.extensions import login_manager
@@ -110,6 +110,8 @@ def require_sign_in() -> ResponseReturnValue | None:
 
 
 def _find(_request: Request) -> Person | None:
+    if g.get("failed"):  # a page about a failure must not ask the database that may have failed
+        return None
     secret = session.get(KEY)
     found = sign_ins.find(secret) if isinstance(secret, str) else None
     return Person(found.user, found, secret) if found and isinstance(secret, str) else None

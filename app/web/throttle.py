@@ -50,7 +50,7 @@ class Throttle:
     def wait_s(self, subjects: Iterable[str]) -> float:
         """Return how many seconds the next try has to wait; 0 when it may come at once."""
         now = self._clock()
-        return max((f.until - now for s in subjects if (f := self._failures.get(s))), default=0.0)
+        return max([0.0, *(f.until - now for s in subjects if (f := self._failures.get(s)))])
 
     def failed(self, subjects: Iterable[str]) -> None:
         """Count one failure for each subject."""

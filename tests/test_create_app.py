@@ -1,0 +1,99 @@
+"""The application as a whole: what `create_app` puts together, and what holds for every address of it."""
+
+import pytest
+from pydantic import SecretStr
+
+from app import create_app
+from app.settings import ConfigError, Settings
+from tests import live
+from tests.conftest import SECRET_KEY, VAULT_KEY
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def far_app(tmp_path):
+    """An application whose database server is away."""
+    url = f"postgresql+psycopg://realms@127.0.0.1:{live.free_port()}/realms"
+    settings = Settings(
+        data_dir=tmp_path,
+        database_url=SecretStr(url),
+        secret_key=SecretStr(SECRET_KEY),
+        vault_keys=SecretStr(VAULT_KEY),
+    )
+    return create_app(settings)
+
+
+def test_every_address_belongs_to_one_of_the_three_rooms(app):
+    rooms = {rule.endpoint.partition(".")[0] for rule in app.url_map.iter_rules()}
+    assert rooms == {"api", "console", "admin", "static"}
+
+
+def test_an_environment_that_cannot_be_run_makes_no_application(monkeypatch):
+    monkeypatch.setenv("REALMS_BIND", "nowhere")
+    with pytest.raises(ConfigError, match="REALMS_BIND"):
+        create_app()
+
+
+def test_applications_side_by_side_share_nothing(settings, app):
+    other = create_app(settings)
+    for name in ("realms", "realms.api", "realms.house", "realms-throttle"):
+        assert other.extensions[name] is not app.extensions[name]
+
+
+def test_no_environment_variable_turns_debugging_on(monkeypatch, settings):
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert not create_app(settings).debug
+
+
+def test_an_application_is_made_while_its_database_is_away_and_says_so(far_app):
+    client = far_app.test_client()
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    health = client.get("/healthz")
+    assert (health.status_code, health.json["status"], health.json["database"]["ok"]) == (503, "degraded", False)
+
+
+def test_a_token_that_cannot_be_looked_up_is_no_wrong_token(far_app):
+    answer = far_app.test_client().get("/v1/models", headers={"Authorization": f"Bearer sk_{'x' * 43}"})
+    assert answer.status_code == 503
+    assert answer.json["error"]["code"] == "overloaded"
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_page_that_needs_the_database_says_that_it_is_away(far_app):
+    answer = far_app.test_client().get("/login")
+    assert answer.status_code == 503
+    assert answer.content_type.startswith("text/html")
+
+
+@pytest.mark.parametrize("path", ["//v1/models", "/v1//models", "/v1/models/", "/V1/models", "/v1;x=1/models"])
+def test_a_misspelt_address_is_never_redirected(client, path):
+    answer = client.get(path)
+    assert answer.status_code in {401, 404}
+    assert "Location" not in answer.headers
+
+
+def test_machines_are_given_no_cookie_and_pages_are_not_for_them(client):
+    for path in ("/v1/models", "/livez", "/readyz", "/healthz", "/static/realms.css"):
+        answer = client.get(path)
+        assert "Set-Cookie" not in answer.headers, path
+        assert "html" not in answer.content_type, path
+        answer.close()
+
+
+def test_a_claude_code_that_starts_gets_its_quick_answer(client):
+    for path in ("/", "/api/hello"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.data) == (200, b"")
+
+
+def test_an_unknown_page_leads_to_a_page_and_an_unknown_call_to_json(client):
+    page = client.get("/no-such-page")
+    call = client.get("/v1/no-such-call")
+    assert page.status_code == 404
+    assert page.content_type.startswith("text/html")
+    assert call.content_type == "application/json"

@@ -1,0 +1,82 @@
+"""Headers of pages and static files."""
+
+import re
+
+import pytest
+
+from app import create_app
+from app.extensions import db
+from tests.rooms import Browser
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "font-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+
+
+@pytest.fixture
+def https_browser(settings):
+    app = create_app(settings.model_copy(update={"public_url": "https://realms.example.com"}))
+    yield Browser(app)
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/connect", "/no-such-page", "/admin"])
+def test_a_page_is_protected(alice_there, path):
+    headers = alice_there.get(path).headers
+    assert dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; ")) == POLICY
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Cookie" in headers["Vary"]
+    assert "Strict-Transport-Security" not in headers
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_https_is_for_a_year(https_browser):
+    assert https_browser.get("/login").headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_the_cookie_is_bound_to_this_host_over_https(https_browser):
+    cookie = https_browser.get("/login").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-realms=")
+    for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert attribute in cookie
+    assert "Domain" not in cookie
+
+
+def test_the_cookie_over_http(stranger):
+    cookie = stranger.get("/login").headers["Set-Cookie"]
+    assert cookie.startswith("realms=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+
+
+def test_static_files_may_be_kept_and_carry_their_hash(alice_there):
+    page = alice_there.get("/")
+    assets = [t.get("href") or t.get("src") for t in page.soup.find_all(["link", "script"])]
+    assert len(assets) == 4
+    for path in assets:
+        assert re.search(r"\?v=[0-9a-f]{12}$", path), path
+        answer = alice_there.get(path)
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Set-Cookie" not in answer.headers
+        assert "Vary" not in answer.headers
+
+
+def test_machines_get_no_cookie_and_no_page_headers(alice_there):
+    for path in ("/livez", "/v1/models"):
+        headers = alice_there.get(path).headers
+        assert "Set-Cookie" not in headers
+        assert "Content-Security-Policy" not in headers
