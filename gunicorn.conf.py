@@ -72,6 +72,15 @@ def when_ready(server):
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 * 1024)
 
 
+def post_fork(server, worker):
+    """End a worker that is told to stop before it can listen: otherwise the word is lost, and the deadline long."""
+    import os
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: os._exit(0))
+
+
 def post_worker_init(worker):
     """Let the house follow the worker's life."""
     worker.wsgi.extensions["realms.house"].start(lambda: worker.alive)

@@ -20,17 +20,12 @@ VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "any_database: run on SQLite and on PostgreSQL, not on SQLite alone")
-    config.addinivalue_line("markers", "on_postgresql: run on PostgreSQL alone")
 
 
 def pytest_generate_tests(metafunc):
-    test = metafunc.definition
-    if "database_kind" not in metafunc.fixturenames:
-        return
-    if test.get_closest_marker("any_database"):
+    marked = metafunc.definition.get_closest_marker("any_database")
+    if marked and "database_kind" in metafunc.fixturenames:
         metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
-    elif test.get_closest_marker("on_postgresql"):
-        metafunc.parametrize("database_kind", ["postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,7 +39,7 @@ def _quick_hashes():
 
 @pytest.fixture
 def database_kind(request):
-    """Which database a test runs on: SQLite, unless one of the two marks says otherwise."""
+    """Which database a test runs on: SQLite, unless the test is marked `any_database`."""
     return getattr(request, "param", "sqlite")
 
 

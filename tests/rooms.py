@@ -4,7 +4,9 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
+from sqlalchemy import select
 
+from app.extensions import db
 from app.services import accounts, catalog, tokens, upstreams
 from tests.conftest import PASSWORD
 
@@ -98,6 +100,15 @@ def filled(form, fields):
     unknown = set(fields) - {each.get("name") for each in form.find_all(["input", "select", "textarea", "button"])}
     assert not unknown, f"the form has no {unknown}"
     return data | fields
+
+
+def later(app, rows, **moments):
+    """Put the moments of every row of a table back by so much: as if that time had passed since."""
+    with app.app_context():
+        for row in db.session.scalars(select(rows)):
+            for name, delta in moments.items():
+                setattr(row, name, getattr(row, name) - delta)
+        db.session.commit()
 
 
 @pytest.fixture

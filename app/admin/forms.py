@@ -23,23 +23,13 @@ KEY_LONGEST = 4000
 
 
 class NumberField(IntegerField):
-    """A whole number; says in our words what isn't one."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(_("Enter a whole number.")) from None
-
-
-class RequiredNumberField(NumberField):
     """A whole number that can't be left out."""
 
     data: int
 
 
-def _number(label: Any, default: int) -> RequiredNumberField:
-    return RequiredNumberField(label, [InputRequired(_l("Enter a whole number."))], default=default)
+def _number(label: Any, default: int) -> NumberField:
+    return NumberField(label, [InputRequired(_l("Not a valid integer value."))], default=default)
 
 
 class UpstreamForm(Form):
@@ -122,8 +112,8 @@ class RouteForm(Form):
     """How one upstream serves a model."""
 
     upstream_model = LineField(_l("Its name there"), optional(200), render_kw=NO_SPELLING)
-    priority = NumberField(_l("Priority"), [Optional()])
-    weight = NumberField(_l("Weight"), [Optional()])
+    priority = IntegerField(_l("Priority"), [Optional()])
+    weight = IntegerField(_l("Weight"), [Optional()])
     enabled = BooleanField(_l("Enabled"), default=True)
 
 

@@ -10,10 +10,9 @@ from flask_babel import refresh
 
 from app.console import blueprint
 from app.console.forms import LocaleForm, PasswordForm
-from app.services import accounts, sign_ins
-from app.services.accounts import AccountError
-from app.web import people
+from app.services import accounts, passwords, sign_ins
 from app.web.people import person
+from app.web.tries import ENTERED, one_try
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -30,16 +29,23 @@ def change_password() -> ResponseReturnValue:
     """Change the password; this browser stays signed in under a new sign-in, others only if asked to end."""
     form = PasswordForm()
     user = person().user
-    if form.validate_on_submit():
-        try:
-            accounts.change_password(user, current=form.current.data, new=form.new.data)
-        except AccountError as error:
-            form.refuse(error)
-        else:
-            people.sign_in(user)
-            flash(_("Your password is changed. Other browsers are still signed in: end them below."), "good")
-            return redirect(url_for("console.account"))
-    return _page(password=form)
+    if not form.validate_on_submit():
+        return _page(password=form)
+    # Before the try: a right present password signs in anew, and only a redirect may follow that.
+    if complaint := passwords.complaint(form.new.data):
+        form.new.errors = [complaint]
+        return _page(password=form)
+    status = one_try(
+        form,
+        email=user.email,
+        check=lambda: accounts.authenticate(user.email, form.current.data),
+        refusal=_("This isn't your present password."),
+    )
+    if status != ENTERED:
+        return _page(password=form), status
+    accounts.change_password(user, current=form.current.data, new=form.new.data)
+    flash(_("Your password is changed. Other browsers are still signed in: end them below."), "good")
+    return redirect(url_for("console.account"))
 
 
 @blueprint.post("/account/language")
@@ -62,7 +68,7 @@ def end_others() -> ResponseReturnValue:
     return redirect(url_for("console.account"))
 
 
-def _page(*, password: PasswordForm | None = None, locale: LocaleForm | None = None) -> ResponseReturnValue:
+def _page(*, password: PasswordForm | None = None, locale: LocaleForm | None = None) -> str:
     user = person().user
     return render_template(
         "console/account.html",

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 EVENT_MAX = 16 * 1024 * 1024
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
-_BOUNDARY = re.compile(_LINE_END + _LINE_END)
+# A lone CR at the very end may be half of a CRLF that was cut in two: only after another lone CR is it a line's end.
+_BOUNDARY = re.compile(_LINE_END + rb"(?:\r\n|\n|\r(?!\n|\Z))|\r\r\Z")
 _LINES = re.compile(rb"\r\n|\n|\r")
 _SEAM = 3
 """A boundary is at most four bytes long, so one that crosses two reads starts in the last three of the first."""
@@ -41,6 +42,8 @@ class Splitter:
 
     def feed(self, data: bytes) -> bytes:
         """Return all whole events so far, as one block. Raises ``EventTooLargeError`` when one can't end any more."""
+        if not data:
+            return b""
         held = self._held
         if not held and data.endswith(b"\n\n"):
             return data
@@ -85,6 +88,19 @@ def split(block: bytes) -> Iterator[bytes]:
         start = match.end()
     if start < len(block):
         yield block[start:]
+
+
+def bounds(block: bytes, at: int) -> tuple[int, int]:
+    """Return where the event around an index of a block starts and ends."""
+    if b"\r" not in block:
+        start, end = block.rfind(b"\n\n", 0, at), block.find(b"\n\n", at)
+        return start + 2 if start >= 0 else 0, end + 2 if end >= 0 else len(block)
+    start = 0
+    for match in _BOUNDARY.finditer(block):
+        if match.end() > at:
+            return start, match.end()
+        start = match.end()
+    return start, len(block)
 
 
 def read(event: bytes) -> Event:

@@ -16,7 +16,7 @@ from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 from app.protocol.record import End
-from app.protocol.usage import Usage, from_events
+from app.protocol.usage import USAGE_OBJECT, Usage, from_events
 
 HEAD_MAX = 8 * 1024
 TAIL_MAX = 16 * 1024
@@ -56,8 +56,7 @@ class Story:
     def take(self, block: bytes) -> bytes:
         """Return what of a block of whole events may be sent: all of it, up to the terminal event."""
         self.revealed = []
-        if self._looks_at_all or any(needle in block for needle in self.needles):
-            block = self._examine(block)
+        block = self._examine_all(block) if self._looks_at_all else self._examine(block)
         if len(self._head) < HEAD_MAX:
             self._head += block[: HEAD_MAX - len(self._head)]
         self._tail = block if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
@@ -80,14 +79,30 @@ class Story:
         return bool(self._rename)
 
     def _examine(self, block: bytes) -> bytes:
+        """Judge the events that hold a telling word; the bytes between them pass as they are."""
+        passed: list[bytes] = []
+        at = 0
+        while self.end is None and (found := self._telling(block, at)) >= 0:
+            start, end = sse.bounds(block, found)
+            event = block[max(start, at) : end]
+            passed += (block[at:start], self._event(event, sse.read(event)))
+            at = end
+        if not at:
+            return block
+        return b"".join(passed) + (block[at:] if self.end is None else b"")
+
+    def _examine_all(self, block: bytes) -> bytes:
         passed = []
         for event in sse.split(block):
-            kept = self._event(event, sse.read(event))
-            if kept:
-                passed.append(kept)
+            passed.append(self._event(event, sse.read(event)))
             if self.end is not None:
                 break
         return b"".join(passed)
+
+    def _telling(self, block: bytes, at: int) -> int:
+        """Return the index of the next telling word, -1 where there is none."""
+        found = [place for needle in self.needles if (place := block.find(needle, at)) >= 0]
+        return min(found, default=-1)
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         """Judge one event; return it as it is to be sent, or nothing."""
@@ -141,7 +156,12 @@ class ChatStory(Story):
 
     @property
     def _looks_at_all(self) -> bool:
-        return self._stores or self._hides_usage or bool(self._rename)
+        return self._stores or bool(self._rename)
+
+    def _telling(self, block: bytes, at: int) -> int:
+        found = super()._telling(block, at)
+        usage = USAGE_OBJECT.search(block, at) if self._hides_usage else None
+        return found if usage is None else usage.start() if found < 0 else min(found, usage.start())
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         if event.data == b"[DONE]":

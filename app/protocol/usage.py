@@ -6,7 +6,8 @@ cache writes apart. What can't be a token count (negative, absurdly large, not a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +18,9 @@ from app.protocol.endpoints import Shape
 
 TOKENS_MAX = 1_000_000_000
 """More tokens than any call can use; a larger number is the upstream's mistake."""
+
+
+USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class UsageState(StrEnum):
@@ -67,8 +71,8 @@ def from_body(body: bytes) -> Usage:
 
 def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage:
     """Return the usage of a stream from its first and its last events; the last to name a count wins."""
-    begun = _first_usage(sse.split(head)) if shape is Shape.MESSAGES else {}
-    ended = _first_usage(reversed(list(sse.split(tail))))
+    begun = _first_usage(_telling_events(head)) if shape is Shape.MESSAGES else {}
+    ended = _first_usage(reversed(list(_telling_events(tail))))
     told = {name: count for name, count in ended.items() if count is not None}
     return from_object((begun | told) or ended, whole=whole)
 
@@ -83,9 +87,15 @@ class _Holder(msgspec.Struct):
     message: _Body | None = None
 
 
+def _telling_events(block: bytes) -> Iterator[bytes]:
+    """Yield the events that have a usage object; most chunks of a chat say only that theirs is null."""
+    for match in USAGE_OBJECT.finditer(block):
+        start, end = sse.bounds(block, match.start())
+        yield block[start:end]
+
+
 def _first_usage(events: Iterable[bytes]) -> dict[str, Any]:
-    told = (_usage_of(sse.read(event).data) for event in events if b'"usage"' in event)
-    return next(filter(None, told), {})
+    return next(filter(None, (_usage_of(sse.read(event).data) for event in events)), {})
 
 
 def _usage_of(data: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import gevent.pool
 import msgspec
 
+from app.protocol.body import read
 from app.protocol.call import Call, Owned
 from app.protocol.endpoints import BY_NAME, ObjectKind
 from app.protocol.errors import Problem, RelayError
@@ -93,6 +94,10 @@ class Listing:
             link = self._connector.open_object(one, owned, live=follower, trace=Trace(one, _Nobody()))
             with closing(link):
                 body = link.whole(OBJECT_MAX)
+        except RelayError as error:
+            if error.problem is Problem.CHAT_NOT_FOUND:  # a page of some proxy said so: nothing to retire a row for
+                raise RelayError(Problem.UPSTREAM, "The upstream did not show an object as JSON.") from None
+            raise
         finally:
             self._watch.leave(follower)
         if link.status == 404:
@@ -100,6 +105,8 @@ class Listing:
             return None
         if link.status != 200:
             raise RelayError(Problem.UPSTREAM, f"The upstream refused to show an object (status {link.status}).")
+        if read(body) is None:
+            raise RelayError(Problem.UPSTREAM, "The upstream did not show an object as JSON.")
         return body
 
 

@@ -80,15 +80,12 @@ class Live:
 
     def overdue(self, now: float) -> None:
         """Cut the call if its wait has lasted too long; a reader that takes anything at all gets more time."""
-        if now < self._deadline or self.cut is not None:
+        if self.cut is not None:
             return
-        if self._reason is Cut.SLOW_READER:
-            acked = self._bytes_acked()
-            if acked != self._acked:
-                self._acked = acked
-                self._deadline = now + self._write_s
-                return
-        self.end(self._reason)
+        if self._reason is Cut.SLOW_READER and self._took_something():
+            self._deadline = now + self._write_s
+        elif now >= self._deadline:
+            self.end(self._reason)
 
     def end(self, reason: Cut) -> None:
         """Break the wait that the call is in, whichever it is."""
@@ -107,12 +104,15 @@ class Live:
             with suppress(OSError):
                 self.client.shutdown(socket.SHUT_RDWR)
 
-    def _bytes_acked(self) -> int:
+    def _took_something(self) -> bool:
+        """Whether the client's side has acknowledged more than when it was last looked at."""
         try:
             info = self.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
-            return int(_BYTES_ACKED.unpack(info)[0])
+            acked = int(_BYTES_ACKED.unpack(info)[0])
         except (OSError, struct.error, AttributeError):
-            return self._acked
+            return False
+        more, self._acked = acked != self._acked, acked
+        return more
 
 
 class Watch:

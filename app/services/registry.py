@@ -39,7 +39,7 @@ class Registry:
         """Return the caller's object.
 
         Raises ``RelayError``: 404 for an id that is unknown, someone else's, deleted, or whose upstream or credential
-        is gone, all alike; 503 while its upstream is disabled or the database is away.
+        is gone, all alike; 503 while its upstream or credential is disabled or the database is away.
         """
         if not is_object_id(object_id):
             raise not_found(kind, object_id)
@@ -50,7 +50,7 @@ class Registry:
             OwnedObject.deleted_at.is_(None),
         )
         row = self._ask(lambda connection: connection.execute(wanted.order_by(OwnedObject.id).limit(1)).first())
-        if row is None or not caller.may_use(row.model):
+        if row is None or not _allowed(caller, row):
             raise not_found(kind, object_id)
         place = self._place(row)
         if place is None:
@@ -107,7 +107,7 @@ class Registry:
             wanted = wanted.where(OwnedObject.id < edge if newest_first else OwnedObject.id > edge)
         order = OwnedObject.id.desc() if newest_first else OwnedObject.id.asc()
         rows = self._ask(lambda connection: connection.execute(wanted.order_by(order).limit(limit + 1)).all())
-        places = [(row, self._place(row)) for row in rows[:limit] if caller.may_use(row.model)]
+        places = [(row, self._place(row)) for row in rows[:limit] if _allowed(caller, row)]
         owned = [_owned(row, place) for row, place in places if place is not None]
         return owned, rows[limit - 1].object_id if len(rows) > limit else None
 
@@ -124,8 +124,10 @@ class Registry:
     def _place(self, row: Any) -> Place | None:
         """Return where an object lives, None where that is gone. Raises ``RelayError`` (503) while it is disabled."""
         upstream = self._directory.snapshot.upstreams.get(row.upstream_id)
-        place = upstream.places.get(row.credential_id) if upstream else None
-        if upstream and place and not upstream.enabled:
+        if upstream is None:
+            return None
+        place = upstream.places.get(row.credential_id)
+        if row.credential_id in upstream.resting or (place and not upstream.enabled):
             message = "The upstream that keeps this object is disabled for now; try again later."
             raise RelayError(Problem.OVERLOADED, message, retry_after=RETRY_S)
         return place
@@ -146,6 +148,11 @@ class Registry:
                 return question(connection)
         except (SQLAlchemyError, OSError):
             raise _away() from None
+
+
+def _allowed(caller: Caller, row: Any) -> bool:
+    """Whether the caller's token may reach the objects of a model; a conversation is of none."""
+    return not row.model or caller.may_use(row.model)
 
 
 def _owned(row: Any, place: Place) -> Owned:

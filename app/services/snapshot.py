@@ -20,13 +20,17 @@ log = structlog.get_logger()
 
 
 class UpstreamEntry(msgspec.Struct, frozen=True):
-    """An upstream as requests see it; ``places`` are its credentials that can be used, by id."""
+    """An upstream as requests see it.
+
+    ``places`` are its credentials that can be used, by id; ``resting`` the ids of those that can't for now.
+    """
 
     id: int
     kind: str
     enabled: bool
     priority: int
     places: dict[int, Place]
+    resting: frozenset[int] = frozenset()
 
 
 class RouteEntry(msgspec.Struct, frozen=True):
@@ -111,21 +115,33 @@ def _caller(row: Row[Any], mark_key: str) -> Caller:
 
 
 def _upstreams(connection: Connection, vault: Vault) -> dict[int, UpstreamEntry]:
-    places: dict[int, dict[int, Place]] = {}
     upstreams = connection.execute(select(Upstream.__table__)).all()
+    places: dict[int, dict[int, Place | None]] = {row.id: {} for row in upstreams}
     by_id = {row.id: row for row in upstreams}
-    for row in connection.execute(select(Credential.__table__).where(Credential.enabled).order_by(Credential.id)):
-        upstream = by_id.get(row.upstream_id)
-        try:
-            if upstream is not None:
-                secret = vault.open(row.sealed, origin=upstream.base_url)
-                place = Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret)
-                places.setdefault(upstream.id, {})[row.id] = place
-        except VaultError as error:
-            log.error("credential_unusable", credential=row.id, upstream=row.upstream_id, error=str(error))
+    for row in connection.execute(select(Credential.__table__).order_by(Credential.id)):
+        if row.upstream_id in by_id:
+            places[row.upstream_id][row.id] = _place(row, by_id[row.upstream_id], vault) if row.enabled else None
     return {
-        row.id: UpstreamEntry(row.id, row.kind, row.enabled, row.priority, places.get(row.id, {})) for row in upstreams
+        row.id: UpstreamEntry(
+            row.id,
+            row.kind,
+            row.enabled,
+            row.priority,
+            places={n: place for n, place in places[row.id].items() if place is not None},
+            resting=frozenset(n for n, place in places[row.id].items() if place is None),
+        )
+        for row in upstreams
     }
+
+
+def _place(row: Row[Any], upstream: Row[Any], vault: Vault) -> Place | None:
+    """Return a credential with its secret, or None where the vault won't give that away."""
+    try:
+        secret = vault.open(row.sealed, origin=upstream.base_url)
+    except VaultError as error:
+        log.error("credential_unusable", credential=row.id, upstream=upstream.id, error=str(error))
+        return None
+    return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret)
 
 
 def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Optional
@@ -17,13 +17,33 @@ if TYPE_CHECKING:
     from app.services.fields import FieldError
 
 
+WORDS_OF_WTFORMS = (
+    lazy_gettext("Not a valid choice."),
+    lazy_gettext("Not a valid date value."),
+    lazy_gettext("Not a valid integer value."),
+    lazy_gettext("Invalid Choice: could not coerce."),
+)
+"""What the library's own fields say, so that translators find it."""
+
+
+class Words:
+    """Lets WTForms look its sentences up in our catalogue."""
+
+    def gettext(self, sentence: str) -> str:
+        return str(gettext(sentence))
+
+    def ngettext(self, singular: str, plural: str, n: int) -> str:
+        return str(gettext(singular if n == 1 else plural))
+
+
 class Form(FlaskForm):
-    """A form of ours. WTForms' own catalogue is left out: every sentence a reader sees is in ours."""
+    """A form of ours; every sentence a reader sees is in our catalogue."""
 
     class Meta(FlaskForm.Meta):
         """WTForms reads its options here."""
 
-        locales = False
+        def get_translations(self, form: object) -> Words:
+            return Words()
 
     def refuse(self, error: FieldError) -> None:
         """Show a service's refusal at the field it names, or above the form."""

@@ -25,17 +25,8 @@ if TYPE_CHECKING:
 LANGUAGES = {"en": "English", "zh_Hans": "简体中文"}
 COOKIE = "realms_language"
 FOLDER = Path(__file__).parents[2] / "translations"
-HEADER_NAMES = {
-    "en": "en",
-    "zh-Hans": "zh_Hans",
-    "zh-CN": "zh_Hans",
-    "zh-SG": "zh_Hans",
-    "zh": "zh_Hans",
-    "zh-Hant": "zh_Hans",
-    "zh-TW": "zh_Hans",
-    "zh-HK": "zh_Hans",
-}
-"""What browsers call our languages."""
+FAMILIES = {"en": "en", "zh": "zh_Hans"}
+"""Our language for what a browser's wish begins with; readers of any Chinese get ours rather than English."""
 
 
 def init_app(app: Flask) -> None:
@@ -56,7 +47,8 @@ def choose() -> str:
         wanted = person().user.locale or wanted
     if wanted in LANGUAGES:
         return str(wanted)
-    return HEADER_NAMES[request.accept_languages.best_match(list(HEADER_NAMES), "en")]
+    families = (tag.partition("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    return next((FAMILIES[family] for family in families if family in FAMILIES), "en")
 
 
 def catalogue(language: str) -> Catalog:

@@ -158,4 +158,10 @@ def test_a_token_reaches_no_object_of_a_model_that_it_may_not_use(house, dave, r
     unknown = UNKNOWN[ObjectKind.RESPONSE]
     assert told(refused, object_id) == told(call(house, BY_NAME["responses.retrieve"], unknown, who="narrow"), unknown)
     assert reached() == []
+    assert (
+        call(
+            house, BY_NAME["conversations.retrieve"], make(house, ObjectKind.CONVERSATION, who="narrow"), who="narrow"
+        ).status
+        == 200
+    )
     del house.tokens["narrow"]

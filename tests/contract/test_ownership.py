@@ -221,6 +221,8 @@ def test_nothing_changes_an_owner():
     assert [path.name for path, _ in updates] == ["registry.py"]
     registry = code[updates[0][0]]
     assert re.findall(r"\.values\(([^)]*)\)", registry) == ["deleted_at=utcnow("]
-    upserts = [path.name for path, text in code.items() if re.search(r"on_conflict_do_update|ON DUPLICATE|REPLACE INTO", text)]
+    upserts = [
+        path.name for path, text in code.items() if re.search(r"on_conflict_do_update|ON DUPLICATE|REPLACE INTO", text)
+    ]
     assert upserts == []
     assert not [path.name for path, text in code.items() if re.search(r"\.user_id\s*=[^=]", text)]

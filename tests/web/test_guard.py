@@ -41,7 +41,12 @@ def test_another_site_is_refused_even_with_the_token(app, admin_there, furnished
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
 def test_our_own_pages_are_not(alice_there, site):
-    assert alice_there.submit("/account", {"locale": "en"}, action="/account/language", headers={"Sec-Fetch-Site": site}).status == 302
+    assert (
+        alice_there.submit(
+            "/account", {"locale": "en"}, action="/account/language", headers={"Sec-Fetch-Site": site}
+        ).status
+        == 302
+    )
 
 
 def test_a_giant_form_is_refused(alice_there):

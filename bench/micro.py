@@ -1,0 +1,265 @@
+"""What each station of the relay costs alone, in µs: ``python -m bench.micro [WORD...]`` (only names with a word).
+
+The least of many short batches, so that it hardly matters who else is at work on the machine.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import io  # noqa: E402 - nothing may be imported before the patch
+import json  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import contextmanager, redirect_stdout  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import requests  # noqa: E402
+from gunicorn.config import Config  # noqa: E402
+from gunicorn.http import wsgi  # noqa: E402
+from gunicorn.http.parser import RequestParser  # noqa: E402
+
+from app.protocol import body as bodies  # noqa: E402
+from app.protocol import sse  # noqa: E402
+from app.protocol.call import Call, Caller, Place, Target  # noqa: E402
+from app.protocol.endpoints import BY_NAME  # noqa: E402
+from app.protocol.envelope import parse  # noqa: E402
+from app.protocol.headers import to_client, to_upstream  # noqa: E402
+from app.protocol.record import End  # noqa: E402
+from app.protocol.story import STORIES  # noqa: E402
+from app.protocol.usage import from_object  # noqa: E402
+from app.relay.answer import Answer  # noqa: E402
+from app.relay.trace import Trace  # noqa: E402
+from app.relay.transport import RelayRequest, _message, locate  # noqa: E402
+from app.services.journal import Journal  # noqa: E402
+from app.services.routing import Router  # noqa: E402
+from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry  # noqa: E402
+from app.upstreams import UPSTREAMS  # noqa: E402
+from app.upstreams.base import judge  # noqa: E402
+
+BATCHES, BATCH_S = 30, 0.005
+Station = Callable[[], object]
+
+PLACE = Place(1, 1, "openai", "http://127.0.0.1:9/v1", "sk-upstream")
+CALLER = Caller(1, 1, "mark")
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer sk_token\r\n"
+    b"Content-Type: application/json\r\nAccept: application/json\r\nUser-Agent: OpenAI/Python 2.0.0\r\n"
+    b"X-Stainless-Lang: python\r\nX-Stainless-Retry-Count: 0\r\nContent-Length: %d\r\n\r\n"
+)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_1\r\nContent-Length: %d\r\n\r\n%s"
+ENVIRON = {
+    "REQUEST_METHOD": "POST",
+    "CONTENT_TYPE": "application/json",
+    "HTTP_HOST": "127.0.0.1:8080",
+    "HTTP_AUTHORIZATION": "Bearer sk_token",
+    "HTTP_ACCEPT": "application/json",
+    "HTTP_USER_AGENT": "OpenAI/Python 2.0.0",
+    "HTTP_X_STAINLESS_LANG": "python",
+    "HTTP_X_STAINLESS_RETRY_COUNT": "0",
+}
+
+
+def request_body(size: int, **more: object) -> bytes:
+    messages = [{"role": "user", "content": "say hello " * (size // 10)}]
+    return json.dumps({"model": "gpt-5", "messages": messages, **more}, separators=(",", ":")).encode()
+
+
+def answer_body(size: int) -> bytes:
+    message = {"role": "assistant", "content": "hello to you " * (size // 13)}
+    usage = {"prompt_tokens": 25, "completion_tokens": 50, "total_tokens": 75}
+    told = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-5", "choices": [{"message": message}]}
+    return json.dumps(told | {"usage": usage}).encode()
+
+
+def chat_events(count: int) -> bytes:
+    delta = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": "hello " * 8}}],
+    }
+    return b"".join(b"data: " + json.dumps(delta).encode() + b"\n\n" for _ in range(count))
+
+
+def typed_events(kind: str, count: int) -> bytes:
+    event = {"type": kind, "index": 0, "item_id": "msg_1", "delta": {"type": "text_delta", "text": "hello " * 8}}
+    return f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode() * count
+
+
+def call(endpoint: str, raw: bytes, *, stream: bool = False) -> Call:
+    return Call(
+        id="0" * 32,
+        request_id="req_1",
+        endpoint=BY_NAME[endpoint],
+        caller=CALLER,
+        headers=tuple(to_upstream(ENVIRON)),
+        body=parse(raw),
+        model="gpt-5",
+        stream=stream,
+        started=time.monotonic(),
+    )
+
+
+class Fixed:
+    """A directory whose snapshot has many routes."""
+
+    def __init__(self, models: int) -> None:
+        upstream = UpstreamEntry(1, "openai", True, 0, {1: PLACE})
+        entries = {f"gpt-{n}": ModelEntry(f"gpt-{n}", "", 0, (RouteEntry(upstream, "", 0),)) for n in range(models)}
+        self.snapshot = Snapshot(1, {1: upstream}, entries, (), {})
+
+
+class Nowhere:
+    """A ledger and a wire that keep nothing."""
+
+    def settle(self, record: object) -> None:
+        self.last = record
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = data
+        self.waited = False
+
+    def wait(self) -> None:
+        pass
+
+    def read(self) -> bytes:
+        return self.data
+
+
+def gunicorn_stations(raw: bytes) -> Iterator[tuple[str, Station]]:
+    message = HEAD % len(raw) + raw
+    config = Config()
+
+    def parsed():
+        request = next(RequestParser(config, iter([message]), ("127.0.0.1", 5000)))
+        request.body.read()
+        return request
+
+    request = parsed()
+    client = ("127.0.0.1", 5000)
+    yield "gunicorn: parse a request of 1 KB", parsed
+    yield "gunicorn: environ", lambda: wsgi.create(request, Nowhere(), client, ("127.0.0.1", 8080), config)
+
+
+def way_in(small: bytes, large: bytes) -> Iterator[tuple[str, Station]]:
+    chat = call("chat.create", small)
+    router, far = Router(Fixed(20)), Router(Fixed(100))
+    target = Target(PLACE, "gpt-upstream")
+    outgoing = UPSTREAMS["openai"].prepare(chat, Target(PLACE))
+    request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body)
+    yield "envelope.parse, 1 KB", lambda: parse(small)
+    yield "envelope.parse, 100 KB", lambda: parse(large)
+    yield "envelope.with_members, 1 KB", lambda: chat.body.with_members({"model": b'"other"'})
+    yield "headers.to_upstream", lambda: to_upstream(ENVIRON)
+    yield "router.candidates, 20 routes", lambda: router.candidates(chat)
+    yield "router.candidates, 100 routes", lambda: far.candidates(chat)
+    yield "adapter.prepare", lambda: UPSTREAMS["openai"].prepare(chat, Target(PLACE))
+    yield "adapter.prepare, model renamed", lambda: UPSTREAMS["openai"].prepare(chat, target)
+    yield "transport: the request's bytes", lambda: _message(request, *locate(request.url))
+
+
+def way_out(small: bytes) -> Iterator[tuple[str, Station]]:
+    chat = call("chat.create", small)
+    told = answer_body(1000)
+    message = ANSWER % (len(told), told)
+
+    def answered():
+        answer = Answer(Nowhere(message), done=lambda _: None)
+        answer.read_head()
+        return answer.read1()
+
+    def settled():
+        trace = Trace(chat, Nowhere())
+        trace.attempted(PLACE, model="", since=chat.started, status=200)
+        trace.sent(told)
+        trace.settle(End.COMPLETED, status=200)
+
+    headers = [("content-type", "application/json"), ("x-request-id", "req_1"), ("content-length", "1000")]
+    usage = {"prompt_tokens": 25, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 3}}
+    yield "answer: head and body of 1 KB", answered
+    yield "requests.Response()", requests.Response
+    yield "judge, 200", lambda: judge(200, {}, b"", endpoint=chat.endpoint)
+    yield "judge, 429", lambda: judge(429, {"retry-after": "1"}, b'{"error":{}}', endpoint=chat.endpoint)
+    yield "body.read, 1 KB", lambda: bodies.read(told)
+    yield "body.with_model, 1 KB", lambda: bodies.with_model(told, "other")
+    yield "headers.to_client", lambda: to_client(headers)
+    yield "usage.from_object", lambda: from_object(usage)
+    yield "trace: attempted, sent, settled", settled
+
+
+def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
+    kept = Nowhere()
+    Trace(call("chat.create", small), kept).settle(End.COMPLETED, status=200)
+    journal = Journal(folder)
+    yield "journal.append", lambda: journal.append(kept.last)
+
+
+def streams(small: bytes) -> Iterator[tuple[str, Station]]:
+    """Each figure is for one event, of blocks of 100."""
+    chat = chat_events(100)
+    cut = chat[: len(chat) // 2 + 7], chat[len(chat) // 2 + 7 :]
+    splitter = sse.Splitter()
+    yield "Splitter.feed, whole events /100", lambda: splitter.feed(chat)
+    yield "Splitter.feed, an event cut in two /100", lambda: [splitter.feed(piece) for piece in cut]
+    for name, block, more in (
+        ("chat.create", chat, {}),
+        ("chat.create", chat, {"hides_usage": True}),
+        ("chat.create", chat, {"rename": "other"}),
+        ("responses.create", typed_events("response.output_text.delta", 100), {}),
+        ("messages.create", typed_events("content_block_delta", 100), {}),
+    ):
+        made = call(name, small, stream=True)
+        told = f"Story.take, {name} {', '.join(more)}".strip()
+        story = STORIES[made.endpoint.shape](made, **more)
+        yield f"{told} /100", lambda story=story, block=block: story.take(block)
+        one = block[: len(block) // 100]
+        yield f"{told}, one event", lambda story=story, one=one: story.take(one)
+
+
+def least_us(station: Station) -> float:
+    """Return the least time of a call."""
+    start = time.perf_counter()
+    station()
+    once = max(time.perf_counter() - start, 1e-7)
+    number = max(1, int(BATCH_S / once))
+    least = once
+    for _ in range(BATCHES):
+        start = time.perf_counter()
+        for _ in range(number):
+            station()
+        least = min(least, (time.perf_counter() - start) / number)
+    return least * 1e6
+
+
+@contextmanager
+def stations() -> Iterator[list[tuple[str, Station]]]:
+    small, large = request_body(1000), request_body(100_000)
+    with tempfile.TemporaryDirectory() as folder:
+        yield [
+            *gunicorn_stations(small),
+            *way_in(small, large),
+            *way_out(small),
+            *records(Path(folder), small),
+            *streams(small),
+        ]
+
+
+def main() -> None:
+    """Print a table."""
+    words = sys.argv[1:]
+    with stations() as found:
+        for name, station in found:
+            if words and not any(word in name for word in words):
+                continue
+            with redirect_stdout(io.StringIO()):
+                took = least_us(station)
+            share = 100 if name.endswith("/100") else 1
+            print(f"{took / share:9.2f} µs  {name.removesuffix(' /100')}{', an event' if share > 1 else ''}")
+
+
+if __name__ == "__main__":
+    main()

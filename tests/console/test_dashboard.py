@@ -1,0 +1,79 @@
+"""The home page."""
+
+from datetime import timedelta
+
+from app.extensions import db
+from app.models import Record
+from app.models.base import utcnow
+from app.services import accounts
+from tests.rooms import ADMIN, ALICE
+
+
+def states(page):
+    return [item["class"][0] for item in page.soup.select(".guide > li")]
+
+
+def record(app, email, number, **values):
+    with app.app_context():
+        user = accounts.by_email(email)
+        row = {
+            "id": f"call_{number:027d}",
+            "at": utcnow() - timedelta(seconds=number),
+            "request_id": f"req_{number}",
+            "user_id": user.id,
+            "token_id": 1,
+            "endpoint": "responses.create",
+            "protocol": "openai",
+            "model": f"model-{number}",
+            "status": 200,
+            "end": "completed",
+            "total_ms": 1234,
+        }
+        db.session.add(Record(**row | values))
+        db.session.commit()
+
+
+def test_the_guide_goes_with_the_administrator(app, admin_there, provider):
+    assert states(admin_there.get("/")) == ["now", "later", "later"]
+    form = {"name": "main", "base_url": provider.url, "key": "any-key-will-do-here"}
+    upstream = admin_there.submit("/admin/upstreams/new", form).location
+    assert states(admin_there.get("/")) == ["done", "now", "later"]
+    picked = admin_there.submit(f"{upstream}/models", {"ticked": ["m-1"]})
+    assert picked.location == "/", "back to the guide"
+    assert states(admin_there.get("/")) == ["done", "done", "now"]
+    secret = admin_there.submit("/tokens/new", {"name": "first"}).location
+    assert "curl http://127.0.0.1:8080/v1/chat/completions" in admin_there.get(secret).text
+    assert states(admin_there.get("/")) == []
+
+
+def test_a_user_has_one_step(alice_there, furnished, app):
+    assert states(alice_there.get("/")) == [], "there is a token"
+    alice_there.submit("/tokens/1/revoke")
+    assert states(alice_there.get("/")) == ["now"]
+    assert alice_there.get("/").soup.select_one(".guide a")["href"] == "/tokens/new"
+
+
+def test_last_requests_are_ones_own(app, alice_there, furnished):
+    assert "No requests yet" in alice_there.get("/").text
+    for number in range(12):
+        record(app, ALICE, number)
+    record(app, ADMIN, 99, model="secret-of-admin")
+    page = alice_there.get("/")
+    rows = page.soup.find("caption", string="Last requests").parent.tbody.find_all("tr")
+    assert [row.find(attrs={"data-label": "Model"}).get_text() for row in rows] == [f"model-{n}" for n in range(10)]
+    assert "secret-of-admin" not in page.text
+    assert rows[0].find(attrs={"data-label": "Duration"}).get_text() == "1.2 s"
+
+
+def test_unknown_usage_is_not_zero(app, alice_there, furnished):
+    record(app, ALICE, 1, input_tokens=1234, output_tokens=None)
+    row = alice_there.get("/").soup.find("caption", string="Last requests").parent.tbody.tr
+    assert row.find(attrs={"data-label": "Input tokens"}).get_text() == "1,234"
+    assert row.find(attrs={"data-label": "Output tokens"}).get_text() == "–"
+
+
+def test_a_failed_request_says_why_as_text(app, alice_there, furnished):
+    record(app, ALICE, 1, status=404, reason="<b>model_not_found</b>", model="<i>x</i>")
+    page = alice_there.get("/")
+    assert "<b>model_not_found</b>" in page.text
+    assert not page.soup.main.find("b")

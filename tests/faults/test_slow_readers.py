@@ -1,0 +1,151 @@
+"""Readers that are slower than the upstream: held back, given up when nothing moves any more, and never in others' way."""
+
+import statistics
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import live
+from tests.faults.clients import CHAT, RESPONSES, TALKS, Client, call, name_of
+from tests.live import until
+
+WRITE_S = 2.0
+WINDOW = 4096
+ENDLESS = "events=20000,bytes=1000"
+"""Some 20 MB: more than all buffers on the way hold."""
+EACH_KB = 64 + 4
+"""What a stream that stands still may keep in its worker: one read, and one event."""
+FIXED_KB = 6 * 1024
+talks = pytest.mark.parametrize("talk", TALKS, ids=name_of)
+
+
+@pytest.fixture(scope="module")
+def house(provider, tmp_path_factory):
+    """A house that gives up a reader after two seconds without progress."""
+    folder = tmp_path_factory.mktemp("slow")
+    with live.database("sqlite", folder, "slow") as url:
+        with live.open_house(folder, url, provider, write_s=str(WRITE_S)) as running:
+            yield running
+
+
+def standing(house, sim, talk, clients):
+    """Start a stream for each client and let nobody read; return the provider's records once all stand still."""
+    since = sim.count()
+    for client in clients:
+        client.send(talk, ENDLESS)
+    sizes = []
+
+    def still():
+        sizes.append([request["bytes_sent"] for request in sim.requests(since)])
+        return len(sizes[-1]) == len(clients)
+
+    until(still)
+    return since
+
+
+def pss_kb(pid):
+    """The memory of a process in KiB, shared pages in equal parts."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+
+
+@talks
+def test_a_reader_that_stops_is_given_up_after_the_limit(house, sim, talk):
+    with Client(house, window=WINDOW) as client:
+        since = standing(house, sim, talk, [client])
+        stood = time.time()
+        (request,) = until(lambda: (now := sim.requests(since)) and now[0]["end"] != "open" and now)
+        assert request["end"] == "client_left"
+        assert WRITE_S - 0.1 <= request["finished"] - stood <= WRITE_S + 1.5
+        record = house.record(client.request_id)
+        assert (record["end"], record["status"]) == ("slow_reader", 499)
+
+
+def test_a_slow_reader_that_goes_on_is_not_given_up(house, sim):
+    """It takes three times the limit, and something moves in each part of it."""
+    with Client(house, window=WINDOW) as client:
+        client.send(RESPONSES, "events=2000,bytes=1000")
+        until_s = time.monotonic() + 3 * WRITE_S
+        while time.monotonic() < until_s:
+            assert client.answer.read1(20_000)
+            time.sleep(0.1)
+        assert b"event: response.completed" in client.rest()
+        assert house.record(client.request_id)["end"] == "completed"
+
+
+def test_a_plain_answer_to_a_reader_that_stops_is_given_up_too(house, sim):
+    (worker,) = house.workers()
+    before = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+    with Client(house, window=WINDOW) as client:
+        client.send(CHAT, "size=20000000", stream=False)
+        assert client.answer.status == 200
+        until(lambda: len(list(Path(f"/proc/{worker}/fd").iterdir())) <= before, seconds=WRITE_S + 3)
+
+
+def test_standing_streams_keep_one_read_each(house, sim):
+    (worker,) = house.workers()
+    call(house, CHAT, ENDLESS)
+    before = pss_kb(worker)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(house, window=WINDOW)) for _ in range(100)]
+        since = standing(house, sim, CHAT, clients)
+        most = 0
+        while any(request["end"] == "open" for request in sim.requests(since)):
+            most = max(most, pss_kb(worker))
+        assert most - before <= 100 * EACH_KB + FIXED_KB
+        ends = {house.record(client.request_id)["end"] for client in clients}
+        assert ends == {"slow_reader"}
+
+
+# -- nobody else notices
+
+
+def timings(house, count=40):
+    """How long short calls take, in seconds."""
+    taken = []
+    for _ in range(count):
+        since = time.perf_counter()
+        assert house.post(CHAT.path, CHAT.asks(stream=False)).status == 200
+        taken.append(time.perf_counter() - since)
+    return taken
+
+
+def test_a_fast_stream_leaves_others_their_turn(house, sim):
+    """A stream at full speed, to a reader that keeps up with it, beside a call that only needs a moment."""
+    done = threading.Event()
+
+    def gulp():
+        while not done.is_set():
+            call(house, CHAT, "events=60000,bytes=1000")
+
+    reader = threading.Thread(target=gulp)
+    reader.start()
+    try:
+        assert statistics.median(timings(house, 10)) < 0.5
+    finally:
+        done.set()
+        reader.join()
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_a_thousand_idle_streams_do_not_slow_a_short_call(house, sim):
+    """Measured in turns, the best of several: other processes of the machine only ever make it worse."""
+    ratios = []
+    for _ in range(5):
+        quiet = sorted(timings(house, 100))
+        with ExitStack() as stack:
+            for n in range(1000):
+                client = stack.enter_context(Client(house))
+                client.send(TALKS[n % 3], "events=10,fault=hang_after:2")
+            until(lambda: sim.control("GET", "stats")["open"] >= 1000, seconds=60)
+            busy = sorted(timings(house, 100))
+        until(lambda: sim.control("GET", "stats")["open"] == 0, seconds=60)
+        ratios.append(busy[98] / quiet[98])
+        if ratios[-1] <= 2:
+            return
+    raise AssertionError(f"p99 beside a thousand streams over p99 alone: {ratios}")
