@@ -82,7 +82,10 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Let the house follow the worker's life."""
+    """Let the house follow the worker's life. Ctrl-C reaches the master too, and that one tells us: once is enough."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker.wsgi.extensions["realms.house"].start(lambda: worker.alive)
 
 

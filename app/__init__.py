@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 
 from app import settings as configuration
+
+
+class Realms(Flask):
+    """Flask without its question, asked of every hook of every request, whether a function is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none here is a coroutine."""
+        return func
 
 
 def create_app(settings: configuration.Settings | None = None) -> Flask:
     """Return the application. Raises ``ConfigError`` for an environment that can't be run."""
     from app import admin, api, cli, console, logs, web, wiring
     from app.extensions import csrf, db, migrate
-    from app.services import engines
+    from app.services import engines, schema
 
     settings = settings or configuration.load()
     logs.configure()
 
-    app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    app = Realms(__name__, template_folder="../templates", static_folder="../static")
     app.url_map.merge_slashes = False  # a redirect would answer a caller's POST with another address
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
@@ -28,7 +39,7 @@ def create_app(settings: configuration.Settings | None = None) -> Flask:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
 
     db.init_app(app)
-    migrate.init_app(app, db, directory="migrations")
+    migrate.init_app(app, db, directory=str(schema.MIGRATIONS))
     csrf.init_app(app)
     with app.app_context():
         engine = db.engine

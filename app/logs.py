@@ -6,10 +6,14 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import gevent
 import msgspec
 import structlog
 
 VALUE_MAX = 200
+FLUSH_S = 0.1
+LINES_MAX = 20_000
+"""Lines that may wait; more are dropped and counted, for a log that nobody takes must not stop the relay."""
 
 
 def configure() -> None:
@@ -26,6 +30,41 @@ def configure() -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
+
+
+class CallLog:
+    """The lines of calls, written together and aside: a line for each would cost more than what it tells of."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._dropped = 0
+
+    def start(self) -> None:
+        """Begin to write, in this worker's hub."""
+        gevent.spawn(self._write_for_ever)
+
+    def add(self, told: msgspec.Struct) -> None:
+        """Write a line soon."""
+        if len(self._lines) < LINES_MAX:
+            self._lines.append(msgspec.json.encode(told))
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Write what waits, now."""
+        lines, self._lines = self._lines, []
+        if self._dropped:
+            lines.append(msgspec.json.encode({"event": "log_lines_dropped", "count": self._dropped}))
+            self._dropped = 0
+        if lines:
+            sys.stdout.buffer.write(b"\n".join((*lines, b"")))
+            sys.stdout.buffer.flush()
+
+    def _write_for_ever(self) -> None:
+        while True:
+            gevent.sleep(FLUSH_S)
+            if self._lines:
+                gevent.get_hub().threadpool.apply(self.flush)
 
 
 def _cut(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -26,14 +26,14 @@ def main(addresses: Sequence[str] = ()) -> int:
     code = settings.check()
     if code:
         return code
-    problem = next(filter(None, map(_occupied, addresses)), None) or _unprepared()
+    problem = next(filter(None, map(occupied, addresses)), None) or _unprepared()
     if problem:
         sys.stderr.write(f"Realms can't start: {problem}\n")
         return settings.EXIT_CONFIG
     return 0
 
 
-def _occupied(address: str) -> str | None:
+def occupied(address: str) -> str | None:
     """Return why nothing can listen at ``address``, or None when something can."""
     host, _, port = address.rpartition(":")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

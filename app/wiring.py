@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.api import Machinery
+from app.logs import CallLog
 from app.relay.connect import Connector, Limits
 from app.relay.drain import Drain
 from app.relay.egress import Egress
@@ -34,6 +35,7 @@ class House:
     pen: Pen
     watch: Watch
     drain: Drain
+    calls: CallLog
     started: bool = False
 
     def start(self, alive: Callable[[], bool] = lambda: True) -> None:
@@ -45,10 +47,12 @@ class House:
         self.pen.start()
         self.watch.start()
         self.drain.start(alive)
+        self.calls.start()
 
     def stop(self) -> None:
         """Write what waits."""
         self.pen.flush()
+        self.calls.flush()
 
 
 def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
@@ -60,11 +64,12 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s)
     drain = Drain(watch, drain_s=settings.drain_s)
+    calls = CallLog()
     router = Router(directory)
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen),
+        ledger=Ledger(engine, pen, calls),
         connector=Connector(egress, Limits(settings.first_byte_s, settings.stream_idle_s)),
         watch=watch,
         drain=drain,
@@ -72,4 +77,4 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     app.extensions["realms"] = Context(settings, vault, directory, egress)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain)
-    return House(directory, pen, watch, drain)
+    return House(directory, pen, watch, drain, calls)

@@ -33,23 +33,27 @@ def house(upstream_port: int, folder: Path, *, database: str):
     folder.mkdir()
     with _database(database, folder) as url:
         port = free_port()
-        settings = Settings(
-            bind=f"127.0.0.1:{port}",
-            data_dir=folder,
-            database_url=SecretStr(url),
-            secret_key=SecretStr(secrets.token_hex(32)),
-            vault_keys=SecretStr(secrets.token_hex(32)),
-            workers=1,
-            drain_s=2,
-            egress_allow="127.0.0.0/8",
-        )
-        token = _furnish(settings, upstream_port)
+        settings = settings_for(port, folder, url)
+        token = furnish(settings, upstream_port)
         command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
         log = folder / "log"
         with running("realms", port, command, log=log, env=_environment(settings), cwd=ROOT) as target:
             _wait_ready(target, log)
             target.token = token
             yield target
+
+
+def settings_for(port: int, folder: Path, url: str) -> Settings:
+    return Settings(
+        bind=f"127.0.0.1:{port}",
+        data_dir=folder,
+        database_url=SecretStr(url),
+        secret_key=SecretStr(secrets.token_hex(32)),
+        vault_keys=SecretStr(secrets.token_hex(32)),
+        workers=1,
+        drain_s=2,
+        egress_allow="127.0.0.0/8",
+    )
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -65,7 +69,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _furnish(settings: Settings, upstream_port: int) -> str:
+def furnish(settings: Settings, upstream_port: int) -> str:
     """Migrate, and put in an upstream of each kind, twenty models and a person; return the person's token."""
     with create_app(settings).app_context():
         schema.upgrade()

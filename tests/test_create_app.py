@@ -1,17 +1,24 @@
 """The application as a whole: what `create_app` puts together, and what holds for every address of it."""
 
+import ipaddress
+
 import pytest
 from pydantic import SecretStr
 
 from app import create_app
+from app.services import accounts
 from app.settings import ConfigError, Settings
 from tests import live
-from tests.conftest import SECRET_KEY, VAULT_KEY
+from tests.conftest import PASSWORD, SECRET_KEY, VAULT_KEY
+from tests.rooms import ALICE, Browser
 
 
 @pytest.fixture
 def client(app):
-    return app.test_client()
+    """A client of an application that has begun to work, as a worker does before its first request."""
+    client = app.test_client()
+    client.get("/livez")
+    return client
 
 
 @pytest.fixture
@@ -97,3 +104,19 @@ def test_an_unknown_page_leads_to_a_page_and_an_unknown_call_to_json(client):
     assert page.status_code == 404
     assert page.content_type.startswith("text/html")
     assert call.content_type == "application/json"
+
+
+@pytest.mark.parametrize(("trusted", "status"), [((ipaddress.ip_network("127.0.0.1/32"),), 302), ((), 429)])
+def test_a_clients_address_is_what_a_trusted_proxy_says_and_nobody_else(settings, trusted, status):
+    """Else all who come through the proxy wait for whoever guesses passwords through it."""
+    app = create_app(settings.model_copy(update={"trusted_proxies": trusted}))
+    with app.app_context():
+        accounts.create_user(email=ALICE, password=PASSWORD, actor=None)
+
+    def sign_in(email, password, *, address):
+        fields = {"email": email, "password": password}
+        return Browser(app).submit("/login", fields, headers={"X-Forwarded-For": address}).status
+
+    for _ in range(6):
+        sign_in("nobody@example.com", "a wrong password", address="203.0.113.9")
+    assert sign_in(ALICE, PASSWORD, address="198.51.100.7") == status

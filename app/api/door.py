@@ -21,21 +21,20 @@ def enter() -> Response | None:
     Everything of an earlier request on the same connection is replaced here: one greenlet serves a connection, so
     nothing else would.
     """
-    g.call_id = call_id()
-    g.request_id = request_id(request.headers.get("X-Request-Id", ""), g.call_id)
+    environ = request.environ
+    g.call_id = call = call_id()
+    g.request_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""), call)
     g.caller = None
     if request.endpoint in PUBLIC:
         return None
     parts = machinery()
-    parts.drain.saw(request.environ.get("gunicorn.socket"))
-    if request.method == "OPTIONS" and parts.settings.cors_origins:
+    parts.drain.saw(environ.get("gunicorn.socket"))
+    if environ["REQUEST_METHOD"] == "OPTIONS" and parts.settings.cors_origins:
         return _preflight()
-    if request.headers.get("Upgrade", "").lower() == "websocket":
+    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
         raise RelayError(Problem.NO_WEBSOCKET, "WebSockets are not offered here; use POST /v1/responses over HTTP.")
     _require_https()
-    g.caller = parts.callers.authenticate(
-        request.environ.get("HTTP_AUTHORIZATION"), request.environ.get("HTTP_X_API_KEY")
-    )
+    g.caller = parts.callers.authenticate(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
     return None
 
 
@@ -43,10 +42,11 @@ def leave(response: Response) -> Response:
     """Put the request's name on every answer."""
     if request.endpoint in PUBLIC:
         return response
-    response.headers["x-request-id"] = g.request_id
+    name = g.request_id
+    response.headers["x-request-id"] = name
     if protocol() is Protocol.ANTHROPIC:
-        response.headers["request-id"] = g.request_id
-    origin = request.headers.get("Origin")
+        response.headers["request-id"] = name
+    origin = request.environ.get("HTTP_ORIGIN")
     if origin and origin in machinery().settings.cors_origins:
         response.headers["access-control-allow-origin"] = origin
         response.headers["access-control-expose-headers"] = "x-request-id, request-id, retry-after"
@@ -56,7 +56,8 @@ def leave(response: Response) -> Response:
 
 def protocol() -> Protocol:
     """Return whose errors the caller understands: by the path, or by Anthropic's own header."""
-    if request.path.startswith("/v1/messages") or "Anthropic-Version" in request.headers:
+    environ = request.environ
+    if environ["PATH_INFO"].startswith("/v1/messages") or "HTTP_ANTHROPIC_VERSION" in environ:
         return Protocol.ANTHROPIC
     return Protocol.OPENAI
 
@@ -72,7 +73,7 @@ def _preflight() -> Response:
 def _require_https() -> None:
     """Refuse a token that a trusted proxy saw travel in clear; no redirect, which would teach it to go on so."""
     settings = machinery().settings
-    if not settings.https or request.headers.get("X-Forwarded-Proto", "https") != "http":
+    if not settings.https or request.environ.get("HTTP_X_FORWARDED_PROTO", "https") != "http":
         return
     try:
         peer = ipaddress.ip_address(request.remote_addr or "")

@@ -32,7 +32,7 @@ def add_rules(blueprint: Blueprint) -> None:
 
 def relay(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response:
     """Relay one call. Raises ``RelayError`` or ``ClientLeftError``."""
-    if request.method == "HEAD":
+    if request.environ["REQUEST_METHOD"] == "HEAD":
         raise RelayError(Problem.METHOD_NOT_ALLOWED, "HEAD is not offered here; use GET.")
     return respond(machinery().relay.run(read(endpoint, object_id, item_id=item_id)))
 
@@ -62,13 +62,8 @@ def read(endpoint: Endpoint, object_id: str, *, item_id: str = "") -> Call:
 
 def respond(reply: Reply) -> Response:
     """Return a reply as a response whose pieces are sent as they come."""
-    response = Response(reply.body, reply.status, direct_passthrough=True)
-    response.headers.clear()
-    for name, value in reply.headers:
-        response.headers.add(name, value)
-    if reply.length is not None:
-        response.headers["content-length"] = str(reply.length)
-    return response
+    length = [] if reply.length is None else [("content-length", str(reply.length))]
+    return Response(reply.body, reply.status, headers=reply.headers + length, direct_passthrough=True)
 
 
 def _body(endpoint: Endpoint) -> Envelope | None:

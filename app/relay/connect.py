@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 
 import msgspec
 
@@ -139,12 +138,11 @@ class Connector:
         request.on_wire = live
         live.waits_for_upstream(self._limits.first_byte_s, Cut.FIRST_BYTE)
         try:
-            response = self._egress.adapter.send(request)
+            return self._egress.adapter.answer(request)
         except EgressError as error:
             raise _unreached(error, live) from error
         except (BrokenAnswerError, WireError, OSError) as error:
             raise cut_error(live, error) from error
-        return cast("Answer", response.raw)
 
     def _accept(self, call: Call, link: Link) -> None:
         """Let a good answer pass, and an error about the caller's request; raise our own error for all others."""

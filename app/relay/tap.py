@@ -128,11 +128,11 @@ class Tap:
         splitter = Splitter()
         while data := link.read():
             try:
-                block = splitter.feed(data)
+                data = splitter.feed(data)  # one name, so that a stream that stands still holds one read
             except EventTooLargeError:
                 raise RelayError(Problem.UPSTREAM, "The upstream sent an event over 16 MiB.") from None
-            if block:
-                yield from self._shown(call, link, story, block)
+            if data:
+                yield from self._shown(call, link, story, data)
             if not link.waited:
                 gevent.sleep(0)  # others' turn: a stream that never waits would freeze them
         if splitter.rest:  # the last event lacks its blank line: worth sending only if it is the end

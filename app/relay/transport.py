@@ -23,6 +23,10 @@ IDLE_MAX = 512
 """Connections kept per origin."""
 
 
+FRAMING = frozenset({"host", "accept-encoding", "connection", "content-length", "transfer-encoding"})
+"""Headers that are this module's alone."""
+
+
 class Origin(NamedTuple):
     """Where a connection leads; two calls share one only when all of it is equal."""
 
@@ -69,7 +73,18 @@ class RelayAdapter(BaseAdapter):
         self._idle: dict[Origin, list[tuple[Wire, float]]] = {}
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """Send a request and wait for the answer's head; its body is ``response.raw``.
+        """Send a request for a session; the answer's body is ``response.raw``. Raises as ``answer`` does."""
+        answer = self.answer(request)
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers.update(answer.headers)
+        response.raw = answer
+        response.request = request
+        response.url = str(request.url)
+        return response
+
+    def answer(self, request: requests.PreparedRequest) -> Answer:
+        """Send a request and wait for the answer's head; what a relayed call needs of a response, and no more.
 
         Raises ``WireError``, ``ssl.SSLError``, ``BrokenAnswerError``, or what the dial raises. A reused connection
         that dies before the first byte of an answer is replaced by a fresh one, once.
@@ -80,11 +95,11 @@ class RelayAdapter(BaseAdapter):
         wire = self._take(origin)
         if wire is not None:
             try:
-                return self._exchange(request, message, origin=origin, wire=wire, on_wire=on_wire)
+                return self._exchange(message, origin, wire=wire, on_wire=on_wire)
             except WireError:
                 if getattr(on_wire, "cut", None):
                     raise
-        return self._exchange(request, message, origin=origin, wire=self._dial(origin), on_wire=on_wire)
+        return self._exchange(message, origin, wire=self._dial(origin), on_wire=on_wire)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -94,14 +109,8 @@ class RelayAdapter(BaseAdapter):
         self._idle.clear()
 
     def _exchange(
-        self,
-        request: requests.PreparedRequest,
-        message: bytes,
-        *,
-        origin: Origin,
-        wire: Wire,
-        on_wire: Callable[[Wire], None] | None,
-    ) -> requests.Response:
+        self, message: bytes, origin: Origin, *, wire: Wire, on_wire: Callable[[Wire], None] | None
+    ) -> Answer:
         answer = Answer(wire, done=lambda whole: self._give_back(origin, wire, whole=whole))
         try:
             if on_wire is not None:
@@ -111,13 +120,7 @@ class RelayAdapter(BaseAdapter):
         except BaseException:
             answer.close()
             raise
-        response = requests.Response()
-        response.status_code = answer.status
-        response.headers.update(answer.headers)
-        response.raw = answer
-        response.request = request
-        response.url = str(request.url)
-        return response
+        return answer
 
     def _take(self, origin: Origin) -> Wire | None:
         kept = self._idle.get(origin)
@@ -141,13 +144,10 @@ def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> 
     """Return the request as bytes, head and body in one, so that it leaves in one send."""
     body = request.body or b""
     lines = [f"{request.method} {target} HTTP/1.1", f"host: {origin.authority}", "accept-encoding: identity"]
-    for name, value in request.headers.items():
-        if name.lower() in {"host", "accept-encoding", "connection", "content-length", "transfer-encoding"}:
-            continue
-        lines.append(f"{name}: {value}")
+    lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in FRAMING]
     if body or request.method == "POST":
         lines.append(f"content-length: {len(body)}")
-    if any("\r" in line or "\n" in line for line in lines):
+    head = "\r\n".join(lines)
+    if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
         raise ValueError("a header or address may not hold a line break")
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-    return head + (body if isinstance(body, bytes) else body.encode())
+    return head.encode("latin-1") + b"\r\n\r\n" + (body if isinstance(body, bytes) else body.encode())

@@ -68,7 +68,7 @@ def test_leaving_in_the_middle_of_a_write_is_noticed(house, sim, talk):
     """The client has stopped reading, so everything on the way to it stands still."""
     since = sim.count()
     with Client(house, window=4096) as client:
-        client.send(talk, "events=20000,bytes=1000")
+        client.send(talk, "events=8000,bytes=1000")
         client.read_until(b"\n\n")
         request = reached(sim, since)
         until(lambda: stands_still(house, client))

