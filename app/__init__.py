@@ -23,6 +23,7 @@ def create_app(settings: configuration.Settings | None = None) -> Flask:
     from app import admin, api, cli, console, logs, web, wiring
     from app.extensions import csrf, db, migrate
     from app.services import engines, schema
+    from app.web.proxies import TrustedProxies
 
     settings = settings or configuration.load()
     logs.configure()
@@ -56,4 +57,6 @@ def create_app(settings: configuration.Settings | None = None) -> Flask:
     app.register_blueprint(console.blueprint)
     app.register_blueprint(admin.blueprint, url_prefix="/admin")
     cli.register(app)
+    if settings.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from flask import Response, g, request
 
 from app.api import machinery
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
 from app.protocol.ids import call_id, request_id
+from app.web.proxies import SCHEME
 
 PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe"})
 CORS_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, openai-beta, x-request-id"
@@ -28,7 +27,6 @@ def enter() -> Response | None:
     if request.endpoint in PUBLIC:
         return None
     parts = machinery()
-    parts.drain.saw(environ.get("gunicorn.socket"))
     if environ["REQUEST_METHOD"] == "OPTIONS" and parts.settings.cors_origins:
         return _preflight()
     if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
@@ -73,11 +71,5 @@ def _preflight() -> Response:
 def _require_https() -> None:
     """Refuse a token that a trusted proxy saw travel in clear; no redirect, which would teach it to go on so."""
     settings = machinery().settings
-    if not settings.https or request.environ.get("HTTP_X_FORWARDED_PROTO", "https") != "http":
-        return
-    try:
-        peer = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return
-    if any(peer in network for network in settings.trusted_proxies):
+    if settings.https and request.environ.get(SCHEME) == "http":
         raise RelayError(Problem.INSECURE, f"Use {settings.public_url}; tokens must not travel in clear.")

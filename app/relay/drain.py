@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import socket
 import time
-import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import gevent
 
 from app.protocol.errors import Problem, RelayError
-from app.relay.watch import Cut, Watch
+from app.relay.watch import Cut, Watch, hang_up
 
 TICK_S = 0.1
 CLIENT_GRACE_S = 1.0
 """How long a client may take to read the error event that ends its stream."""
 
 
+Handler = Callable[..., Any]
+
+
 class Drain:
-    """Knows whether this worker is on its way out."""
+    """Knows whether this worker is on its way out, and which of its connections only idle."""
 
     def __init__(self, watch: Watch, *, drain_s: float) -> None:
         self._watch = watch
         self._drain_s = drain_s
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._idle: set[Any] = set()
+        self._over = False
         self.draining = False
 
     def start(self, alive: Callable[[], bool]) -> None:
@@ -32,27 +35,47 @@ class Drain:
         gevent.spawn(self._follow, alive)
 
     def admit(self) -> None:
-        """Raise ``RelayError`` (503) for a call that comes too late."""
-        if self.draining:
+        """Raise ``RelayError`` (503) for a call that comes too late; before the deadline every call is served."""
+        if self._over:
             raise RelayError(Problem.OVERLOADED, "Realms is being restarted; try again.", retry_after=1)
 
-    def saw(self, connection: Any) -> None:
-        """Remember a connection, so that it doesn't hold up the end while it only idles."""
-        if connection is not None:
-            self._connections.add(connection)
+    def seeing(self, handle: Handler) -> Handler:
+        """Return gunicorn's handler of a connection, told here of each, so that idle ones don't hold up the end."""
+
+        def handle_seen(listener: Any, connection: Any, address: Any) -> Any:
+            self._idle.add(connection)
+            try:
+                return handle(listener, connection, address)
+            finally:
+                self._idle.discard(connection)
+
+        return handle_seen
+
+    def serving(self, handle_request: Handler) -> Handler:
+        """Return gunicorn's handler of a request, told here of each: a connection that is served doesn't idle."""
+
+        def handle_served(listener: Any, request: Any, connection: Any, address: Any) -> Any:
+            self._idle.discard(connection)
+            try:
+                return handle_request(listener, request, connection, address)
+            finally:
+                self._idle.add(connection)
+
+        return handle_served
 
     def _follow(self, alive: Callable[[], bool]) -> None:
         while alive():
             gevent.sleep(TICK_S)
         self.draining = True
         deadline = time.monotonic() + self._drain_s
-        while self._watch.live and time.monotonic() < deadline:
+        while time.monotonic() < deadline:  # the process ends by itself as soon as its last connection does
             self._close_idle()
             gevent.sleep(TICK_S)
         self._end_all()
 
     def _end_all(self) -> None:
         """Break the waits; each call then tells its client in its own protocol, and settles."""
+        self._over = True
         for live in list(self._watch.live):
             live.end(Cut.DRAIN)
         until = time.monotonic() + CLIENT_GRACE_S
@@ -65,8 +88,5 @@ class Drain:
             gevent.sleep(TICK_S)
 
     def _close_idle(self) -> None:
-        busy = {live.client for live in self._watch.live}
-        for connection in list(self._connections):
-            if connection not in busy:
-                with suppress(OSError):
-                    connection.shutdown(0)  # SHUT_RD: the server reads the end and hangs up
+        for connection in list(self._idle):
+            hang_up(connection, socket.SHUT_RD)  # the server reads the end and hangs up

@@ -7,6 +7,7 @@ all deadlines, so that no call needs a timer of its own. Whoever is cut sees its
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -23,6 +24,7 @@ SWEEP_S = 0.25
 _EPOLLRDHUP = 0x2000
 _READ = 1
 _epoll = get_original("select", "epoll")
+_Socket: type[socket.socket] = get_original("socket", "socket")
 _BYTES_ACKED = struct.Struct("=120xQ")
 """``tcpi_bytes_acked`` in Linux' ``struct tcp_info`` (since 4.2)."""
 
@@ -101,8 +103,7 @@ class Live:
     def drop_client(self) -> None:
         """End the client's connection under whoever is writing to it."""
         if self.client is not None:
-            with suppress(OSError):
-                self.client.shutdown(socket.SHUT_RDWR)
+            hang_up(self.client, socket.SHUT_RDWR)
 
     def _took_something(self) -> bool:
         """Whether the client's side has acknowledged more than when it was last looked at."""
@@ -113,6 +114,15 @@ class Live:
             return False
         more, self._acked = acked != self._acked, acked
         return more
+
+
+def hang_up(connection: Any, how: int) -> None:
+    """End a connection for the kernel alone, so that who waits on it sees an ordinary end of file or broken pipe.
+
+    gevent's own ``shutdown`` would raise a "bad file descriptor" in there, which gunicorn logs as a failure.
+    """
+    with suppress(OSError), _Socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(how)
 
 
 class Watch:

@@ -1,0 +1,145 @@
+"""The end of a worker: short streams end whole, long ones are told, every record is kept, and nobody is killed."""
+
+import json
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests import live
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, Client, call, events
+from tests.live import until
+
+DRAIN_S = 3
+SHORT = "events=30,gap=0.05"
+LONG = "events=4000,gap=0.05"
+SILENT = "events=10,fault=hang_after:3"
+
+
+@contextmanager
+def a_house(provider, folder, **settings):
+    with live.database("sqlite", folder, "drain") as url, live.open_house(folder, url, provider, **settings) as house:
+        yield house
+
+
+def ended(house, seconds):
+    """Wait for gunicorn to end by itself; return its exit code."""
+    try:
+        return house.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"still running {seconds} s later:\n{house.log.read_text()[-2000:]}") from None
+
+
+def opened(house, sim, stack, wanted):
+    """Open a stream for each (talk, options) and wait until every one has begun."""
+    clients = [(talk, options, stack.enter_context(Client(house).send(talk, options))) for talk, options in wanted]
+    for _, _, client in clients:
+        assert client.answer.status == 200
+    return clients
+
+
+def read_all(clients):
+    """Read all streams to their proper ends; a connection that breaks raises."""
+    with ThreadPoolExecutor(50) as pool:
+        return list(pool.map(lambda entry: entry[2].rest(), clients))
+
+
+def assert_told_of_the_restart(talk, body, request_id):
+    assert body.endswith(b"\n\n")
+    name, told = events(body)[-1]
+    if talk is RESPONSES:
+        assert (name, told["type"], told["code"]) == ("error", "error", "overloaded")
+        assert request_id in told["message"]
+    elif talk is CHAT:
+        assert told["error"]["code"] == "overloaded"
+        assert request_id in told["error"]["message"]
+    else:
+        assert (name, told["error"]["type"], told["request_id"]) == ("error", "overloaded_error", request_id)
+
+
+def test_two_hundred_streams_end_honestly_and_on_record(provider, sim, tmp_path):
+    wanted = [(TALKS[n % 3], (SHORT, LONG, SILENT, LONG)[n % 4]) for n in range(200)]
+    with a_house(provider, tmp_path, drain_s=str(DRAIN_S)) as house, ExitStack() as stack:
+        clients = opened(house, sim, stack, wanted)
+        since = time.monotonic()
+        house.process.send_signal(signal.SIGTERM)
+        bodies = read_all(clients)
+        code = ended(house, DRAIN_S + 5)
+        took = time.monotonic() - since
+        for (talk, options, client), body in zip(clients, bodies, strict=True):
+            if options == SHORT:
+                assert talk.ends in body[-4000:]
+                assert b"restarted" not in body
+            else:
+                assert_told_of_the_restart(talk, body, client.request_id)
+        rows = {row["request_id"]: row for row in house.rows("SELECT request_id, status, \"end\" FROM records")}
+        for _, options, client in clients:
+            row = rows[client.request_id]
+            assert (row["status"], row["end"]) == (200, "completed" if options == SHORT else "drained")
+        log = house.log.read_bytes()
+        assert (code, b"SIGKILL" in log, b"graceful timeout" in log, b"Traceback" in log) == (0, False, False, False)
+        assert DRAIN_S <= took <= DRAIN_S + 5
+        assert not list((tmp_path / "journal").glob("*"))
+
+
+def test_idle_connections_do_not_hold_up_the_end(provider, sim, tmp_path):
+    """Of every room, and those that never said a word; kept for a minute otherwise."""
+    with a_house(provider, tmp_path, keepalive_s="60") as house, ExitStack() as stack:
+        for path in (b"/v1/models", b"/livez", b"/login", b"/static/none"):
+            client = stack.enter_context(Client(house))
+            token = house.tokens["alice"].encode()
+            client.sock.sendall(b"GET %b HTTP/1.1\r\nhost: realms\r\nauthorization: Bearer %b\r\n\r\n" % (path, token))
+            client.rest()
+        for talk in TALKS:
+            assert stack.enter_context(Client(house)).send(talk).rest()
+        for beginning in (b"", b"GET /v1/models HT"):
+            stack.enter_context(Client(house)).sock.sendall(beginning)
+        since = time.monotonic()
+        house.process.send_signal(signal.SIGTERM)
+        assert ended(house, 10) == 0
+        assert time.monotonic() - since < 5
+        assert b"Traceback" not in house.log.read_bytes()
+
+
+def test_a_request_whose_body_is_still_coming_is_served(provider, sim, tmp_path):
+    with a_house(provider, tmp_path, drain_s=str(DRAIN_S)) as house, Client(house) as client:
+        head = f"POST {CHAT.path} HTTP/1.1\r\nhost: realms\r\nauthorization: Bearer {client.token}\r\n"
+        body = json.dumps(CHAT.asks()).encode()
+        client.sock.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:9])
+        assert call(house, CHAT).status == 200
+        house.process.send_signal(signal.SIGTERM)
+        until(lambda: refused(house))
+        client.sock.sendall(body[9:])
+        assert CHAT.ends in client.rest()
+        assert ended(house, 10) == 0
+
+
+def refused(house):
+    """Whether nobody accepts connections any more."""
+    try:
+        live.ask(house.port, "GET", "/livez")
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.faults
+def test_a_reload_breaks_no_stream_and_refuses_no_call(provider, sim, tmp_path):
+    wanted = [(TALKS[n % 3], "events=120,gap=0.05") for n in range(60)]
+    with a_house(provider, tmp_path, drain_s="30") as house, ExitStack() as stack:
+        old = house.workers()
+        clients = opened(house, sim, stack, wanted)
+        house.process.send_signal(signal.SIGHUP)
+        while not set(house.workers()) - set(old):
+            assert CHAT.ends in call(house, CHAT).body
+        for _ in range(50):
+            assert MESSAGES.ends in call(house, MESSAGES).body
+        for (talk, _, client), body in zip(clients, read_all(clients), strict=True):
+            assert talk.ends in body[-4000:]
+            assert house.record(client.request_id)["end"] == "completed"
+        until(lambda: not set(house.workers()) & set(old), seconds=15)
+        log = house.log.read_bytes()
+        assert (b"SIGKILL" in log, b"Traceback" in log) == (False, False)
