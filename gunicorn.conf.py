@@ -82,11 +82,14 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Let the house follow the worker's life. Ctrl-C reaches the master too, and that one tells us: once is enough."""
+    """Let the house follow the worker's life and its connections."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.wsgi.extensions["realms.house"].start(lambda: worker.alive)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the master too, and that one tells us
+    house = worker.wsgi.extensions["realms.house"]
+    house.start(lambda: worker.alive)
+    worker.handle = house.drain.seeing(worker.handle)
+    worker.handle_request = house.drain.serving(worker.handle_request)
 
 
 def worker_exit(server, worker):

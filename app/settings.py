@@ -39,6 +39,7 @@ class Settings(BaseModel):
     worker_connections: int = Field(default=0, ge=0, le=1_000_000)
     keepalive_s: int = Field(default=5, ge=1, le=3600)
     drain_s: float = Field(default=595, ge=0.1, le=86_400)
+    fast: bool = True
     trusted_proxies: tuple[Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
 

@@ -76,5 +76,6 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     app.extensions["realms"] = Context(settings, vault, directory, egress)
-    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain)
-    return House(directory, pen, watch, drain, calls)
+    house = House(directory, pen, watch, drain, calls)
+    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
+    return house

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 from flask import Blueprint, current_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.relay.drain import Drain
     from app.relay.run import Relay
     from app.services.callers import Callers
@@ -29,6 +31,8 @@ class Machinery:
     router: Router
     directory: Directory
     drain: Drain
+    start: Callable[[], None]
+    """Sets the house going where the server has no hook for that (``flask run``, tests)."""
 
 
 def machinery() -> Machinery:

@@ -1,10 +1,17 @@
-"""What happens to every request of the room before and after its view."""
+"""What happens to every request of the room before and after its view: a name, and the question who calls.
+
+All of it works on the WSGI environ, so that both doors of the house (Flask's views and ``front``) share it.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from flask import Response, g, request
 
-from app.api import machinery
+from app.api import Machinery, machinery
+from app.protocol.call import Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
 from app.protocol.ids import call_id, request_id
@@ -12,52 +19,78 @@ from app.web.proxies import SCHEME
 
 PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe"})
 CORS_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, openai-beta, x-request-id"
+EXPOSED_HEADERS = "x-request-id, request-id, retry-after"
+
+
+class Visit(msgspec.Struct):
+    """One request at the door. ``caller`` is known once it was admitted."""
+
+    environ: dict[str, Any]
+    call_id: str
+    request_id: str
+    protocol: Protocol
+    caller: Caller | None = None
+
+
+def arrive(environ: dict[str, Any]) -> Visit:
+    """Name a request, and find out whose errors its caller understands: by the path, or by Anthropic's own header."""
+    name = call_id()
+    anthropic = environ["PATH_INFO"].startswith("/v1/messages") or "HTTP_ANTHROPIC_VERSION" in environ
+    return Visit(
+        environ=environ,
+        call_id=name,
+        request_id=request_id(environ.get("HTTP_X_REQUEST_ID", ""), name),
+        protocol=Protocol.ANTHROPIC if anthropic else Protocol.OPENAI,
+    )
+
+
+def admit(visit: Visit, parts: Machinery) -> None:
+    """Find out who calls. Raises ``RelayError``."""
+    parts.start()
+    environ = visit.environ
+    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+        raise RelayError(Problem.NO_WEBSOCKET, "WebSockets are not offered here; use POST /v1/responses over HTTP.")
+    if environ.get(SCHEME) == "http" and parts.settings.https:
+        # No redirect: it would teach the token to go on travelling in clear.
+        raise RelayError(Problem.INSECURE, f"Use {parts.settings.public_url}; tokens must not travel in clear.")
+    visit.caller = parts.callers.authenticate(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+
+
+def farewell(visit: Visit, parts: Machinery) -> list[tuple[str, str]]:
+    """Return the headers that every answer carries."""
+    headers = [("x-request-id", visit.request_id)]
+    if visit.protocol is Protocol.ANTHROPIC:
+        headers.append(("request-id", visit.request_id))
+    origin = visit.environ.get("HTTP_ORIGIN")
+    if origin and origin in parts.settings.cors_origins:
+        headers.append(("access-control-allow-origin", origin))
+        headers.append(("access-control-expose-headers", EXPOSED_HEADERS))
+        headers.append(("vary", "Origin"))
+    return headers
 
 
 def enter() -> Response | None:
-    """Name the request, and find out who calls. Raises ``RelayError``.
+    """Flask's hook before a view. Raises ``RelayError``.
 
     Everything of an earlier request on the same connection is replaced here: one greenlet serves a connection, so
     nothing else would.
     """
-    environ = request.environ
-    g.call_id = call = call_id()
-    g.request_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""), call)
-    g.caller = None
-    if request.endpoint in PUBLIC:
-        return None
+    g.visit = visit = arrive(request.environ)
     parts = machinery()
-    if environ["REQUEST_METHOD"] == "OPTIONS" and parts.settings.cors_origins:
+    if request.endpoint in PUBLIC:
+        parts.start()
+        return None
+    if request.method == "OPTIONS" and parts.settings.cors_origins:
         return _preflight()
-    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
-        raise RelayError(Problem.NO_WEBSOCKET, "WebSockets are not offered here; use POST /v1/responses over HTTP.")
-    _require_https()
-    g.caller = parts.callers.authenticate(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+    admit(visit, parts)
     return None
 
 
 def leave(response: Response) -> Response:
-    """Put the request's name on every answer."""
-    if request.endpoint in PUBLIC:
-        return response
-    name = g.request_id
-    response.headers["x-request-id"] = name
-    if protocol() is Protocol.ANTHROPIC:
-        response.headers["request-id"] = name
-    origin = request.environ.get("HTTP_ORIGIN")
-    if origin and origin in machinery().settings.cors_origins:
-        response.headers["access-control-allow-origin"] = origin
-        response.headers["access-control-expose-headers"] = "x-request-id, request-id, retry-after"
-        response.headers.add("vary", "Origin")
+    """Flask's hook after a view."""
+    if request.endpoint not in PUBLIC:
+        response.headers.extend(farewell(g.visit, machinery()))
     return response
-
-
-def protocol() -> Protocol:
-    """Return whose errors the caller understands: by the path, or by Anthropic's own header."""
-    environ = request.environ
-    if environ["PATH_INFO"].startswith("/v1/messages") or "HTTP_ANTHROPIC_VERSION" in environ:
-        return Protocol.ANTHROPIC
-    return Protocol.OPENAI
 
 
 def _preflight() -> Response:
@@ -66,10 +99,3 @@ def _preflight() -> Response:
     response.headers["access-control-allow-headers"] = CORS_HEADERS
     response.headers["access-control-max-age"] = "600"
     return response
-
-
-def _require_https() -> None:
-    """Refuse a token that a trusted proxy saw travel in clear; no redirect, which would teach it to go on so."""
-    settings = machinery().settings
-    if settings.https and request.environ.get(SCHEME) == "http":
-        raise RelayError(Problem.INSECURE, f"Use {settings.public_url}; tokens must not travel in clear.")

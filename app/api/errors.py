@@ -7,7 +7,9 @@ from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.api import door, machinery
-from app.api.door import protocol
+from app.api.door import Visit
+from app.api.views import respond
+from app.protocol.call import Reply
 from app.protocol.errors import Problem, RelayError, render
 from app.relay.connect import ClientLeftError
 from app.relay.trace import CLIENT_LEFT_STATUS
@@ -28,7 +30,8 @@ def unknown(rest: str = "") -> Response:
     """Answer for a path or method that isn't there; says what the base URL should be. Always raises."""
     allowed = _allowed_methods()
     if allowed:
-        raise RelayError(Problem.METHOD_NOT_ALLOWED, f"{request.method} is not allowed here; use {allowed}.")
+        message = f"{request.method} is not allowed here; use {allowed}."
+        raise RelayError(Problem.METHOD_NOT_ALLOWED, message, allow=allowed)
     raise RelayError(Problem.UNKNOWN_PATH, f"Unknown path {request.path[:200]}. {_base_url_hint()}")
 
 
@@ -39,35 +42,40 @@ def unrouted() -> Response | None:
     try:
         response = door.enter() or unknown()
     except RelayError as error:
-        response = told(error)
+        response = answer(error)
     return door.leave(response)
 
 
 def answer(error: Exception) -> Response:
-    """Return the answer for whatever a view raised."""
+    """Flask's hook for whatever a view raised."""
+    return respond(refusal(error, g.visit))
+
+
+def refusal(error: Exception, visit: Visit) -> Reply:
+    """Return what a caller is told of a failure."""
     if isinstance(error, RelayError):
-        return told(error)
+        return _told(error, visit)
     if isinstance(error, ClientLeftError):
-        return Response(status=CLIENT_LEFT_STATUS)
+        return Reply(CLIENT_LEFT_STATUS, [], iter(()), 0)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        return told(RelayError(Problem.INVALID_VALUE, error.description or error.name))
-    log.error("internal_error", exc_info=error, call=g.get("call_id"), request_id=g.get("request_id"))
-    return told(RelayError(Problem.INTERNAL, "Something went wrong inside Realms; its log has the request id."))
+        return _told(RelayError(Problem.INVALID_VALUE, error.description or error.name), visit)
+    log.error("internal_error", exc_info=error, call=visit.call_id, request_id=visit.request_id)
+    message = "Something went wrong inside Realms; its log has the request id."
+    return _told(RelayError(Problem.INTERNAL, message), visit)
 
 
-def told(error: RelayError) -> Response:
-    """Return an error in the caller's protocol."""
-    speaks = protocol()
-    response = Response(render(error, speaks, g.request_id), error.status(speaks), content_type="application/json")
+def _told(error: RelayError, visit: Visit) -> Reply:
+    body = render(error, visit.protocol, visit.request_id)
+    headers = [("content-type", "application/json")]
     if error.retry_after is not None:
-        response.headers["retry-after"] = str(max(1, error.retry_after))
+        headers.append(("retry-after", str(max(1, error.retry_after))))
+    if error.allow:
+        headers.append(("allow", error.allow))
     if error.problem is Problem.INVALID_API_KEY:
-        response.headers["www-authenticate"] = "Bearer"
-    if error.problem is Problem.METHOD_NOT_ALLOWED:
-        response.headers["allow"] = _allowed_methods()
+        headers.append(("www-authenticate", "Bearer"))
     if error.problem is Problem.NO_WEBSOCKET:
-        response.headers["upgrade"] = "HTTP/1.1"
-    return response
+        headers.append(("upgrade", "HTTP/1.1"))
+    return Reply(error.status(visit.protocol), headers, iter((body,)), len(body))
 
 
 def _allowed_methods() -> str:

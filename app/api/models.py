@@ -8,7 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 
 from app.api import machinery
-from app.api.door import protocol
+from app.api.door import Visit
+from app.protocol.call import Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
 from app.services.snapshot import ModelEntry
@@ -25,20 +26,27 @@ def add_rules(blueprint: Blueprint) -> None:
 
 def models() -> Response:
     """The models that this token can reach."""
-    reachable = machinery().router.models(protocol(), g.caller)
-    if protocol() is Protocol.ANTHROPIC:
+    visit: Visit = g.visit
+    reachable = machinery().router.models(visit.protocol, _caller(visit))
+    if visit.protocol is Protocol.ANTHROPIC:
         return jsonify(_anthropic_page([_anthropic(entry.name, entry) for entry in reachable]))
     return jsonify({"object": "list", "data": [_openai(entry.name, entry) for entry in reachable]})
 
 
 def model(model: str) -> Response:
     """One model, also one that a pattern serves. Raises ``RelayError`` (404)."""
-    entry = machinery().router.model(protocol(), g.caller, model)
+    visit: Visit = g.visit
+    entry = machinery().router.model(visit.protocol, _caller(visit), model)
     if entry is None:
         message = f"The model '{model[:200]}' does not exist or you do not have access to it."
         raise RelayError(Problem.MODEL_NOT_FOUND, message, param="model")
-    shape = _anthropic if protocol() is Protocol.ANTHROPIC else _openai
+    shape = _anthropic if visit.protocol is Protocol.ANTHROPIC else _openai
     return jsonify(shape(model, entry))
+
+
+def _caller(visit: Visit) -> Caller:
+    assert visit.caller is not None  # noqa: S101 - admitted
+    return visit.caller
 
 
 def _openai(name: str, entry: ModelEntry) -> dict[str, Any]:

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from flask import request
+from typing import Any
+
 from gunicorn.http.errors import ParseException
 
-from app.api import machinery
 from app.protocol.errors import Problem, RelayError
 from app.relay.decode import DecodeError, TooLargeError, decompress
+from app.settings import Settings
 
 ENCODINGS = frozenset({"gzip", "zstd"})
 
 
-def read_body() -> bytes:
+def read_body(environ: dict[str, Any], settings: Settings) -> bytes:
     """Return the body. Raises ``RelayError``: 400, 408, 413 or 415."""
-    settings = machinery().settings
     limit = settings.body_max_bytes
-    _require_json()
-    stated = request.content_length
+    _require_json(environ)
+    stated = int(environ["CONTENT_LENGTH"]) if environ.get("CONTENT_LENGTH") else None  # the server has checked it
     if stated is not None and stated > limit:
         raise _too_large(limit)
-    body = _take(limit, settings.body_s)
+    body = _take(environ, limit, body_s=settings.body_s)
     if len(body) > limit:
         raise _too_large(limit)
     if stated is not None and len(body) < stated:
         raise RelayError(Problem.INVALID_JSON, "The body is shorter than its Content-Length.")
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     return _undone(body, encoding, limit) if encoding not in {"", "identity"} else body
 
 
-def _require_json() -> None:
-    kind = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+def _require_json(environ: dict[str, Any]) -> None:
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if kind not in {"", "application/json"} and not kind.endswith("+json"):
         raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Send a JSON body with Content-Type: application/json.")
 
 
-def _take(limit: int, body_s: float) -> bytes:
+def _take(environ: dict[str, Any], limit: int, *, body_s: float) -> bytes:
     """Read one byte more than the limit at most: of a chunked body that says how long it is too late."""
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(body_s)
     try:
-        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+        body: bytes = environ["wsgi.input"].read(limit + 1)
     except TimeoutError:
         raise RelayError(Problem.BODY_TIMEOUT, "The body did not come in time.") from None
     except (OSError, ParseException):  # the server closes the connection of a body that it can't find the end of

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
 
+import msgspec
 from flask import Blueprint, Response, g, request
 
-from app.api import machinery
+from app.api import Machinery, machinery
+from app.api.door import Visit
 from app.api.reading import read_body
 from app.protocol.call import Call, Reply
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import to_upstream
+from app.settings import Settings
 
 STORED_BY_DEFAULT = frozenset({ObjectKind.RESPONSE, ObjectKind.CONVERSATION})
 
@@ -24,40 +29,42 @@ def add_rules(blueprint: Blueprint) -> None:
         blueprint.add_url_rule(
             endpoint.path,
             endpoint.name.replace(".", "_"),
-            partial(relay, endpoint),
+            partial(view, endpoint),
             methods=[endpoint.method],
             provide_automatic_options=False,
         )
 
 
-def relay(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response:
-    """Relay one call. Raises ``RelayError`` or ``ClientLeftError``."""
-    if request.environ["REQUEST_METHOD"] == "HEAD":
-        raise RelayError(Problem.METHOD_NOT_ALLOWED, "HEAD is not offered here; use GET.")
-    return respond(machinery().relay.run(read(endpoint, object_id, item_id=item_id)))
+def view(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response:
+    """Flask's view of an endpoint. Raises ``RelayError`` or ``ClientLeftError``."""
+    if request.method == "HEAD":
+        raise RelayError(Problem.METHOD_NOT_ALLOWED, "HEAD is not offered here; use GET.", allow=endpoint.method)
+    return respond(relay(endpoint, g.visit, parts=machinery(), object_id=object_id, item_id=item_id))
 
 
-def read(endpoint: Endpoint, object_id: str, *, item_id: str = "") -> Call:
-    """Return the request as a call. Raises ``RelayError`` (400, 408, 413, 415)."""
+def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str = "", item_id: str = "") -> Reply:
+    """Relay one admitted call. Raises ``RelayError`` or ``ClientLeftError``."""
     started = time.monotonic()
-    body = _body(endpoint) if endpoint.takes_body else None
-    environ = request.environ
-    return Call(
-        id=g.call_id,
-        request_id=g.request_id,
+    environ = visit.environ
+    assert visit.caller is not None  # noqa: S101 - admitted
+    call = Call(
+        id=visit.call_id,
+        request_id=visit.request_id,
         endpoint=endpoint,
-        caller=g.caller,
+        caller=visit.caller,
         query=environ.get("QUERY_STRING", ""),
         headers=tuple(to_upstream(environ)),
         object_id=object_id,
         item_id=item_id,
-        body=body,
-        model=_model(endpoint, body),
-        stream=_streams(endpoint, body),
-        stores=_stores(endpoint, body),
         started=started,
         connection=environ.get("gunicorn.socket"),
     )
+    try:
+        call = _with_body(call, environ, parts.settings)
+    except RelayError as error:
+        parts.relay.refuse(call, error)
+        raise
+    return parts.relay.run(call)
 
 
 def respond(reply: Reply) -> Response:
@@ -66,9 +73,22 @@ def respond(reply: Reply) -> Response:
     return Response(reply.body, reply.status, headers=reply.headers + length, direct_passthrough=True)
 
 
-def _body(endpoint: Endpoint) -> Envelope | None:
+def _with_body(call: Call, environ: dict[str, Any], settings: Settings) -> Call:
+    """Return the call with what its body asks for. Raises ``RelayError`` (400, 408, 413, 415)."""
+    endpoint = call.endpoint
+    body = _body(endpoint, environ, settings) if endpoint.takes_body else None
+    return msgspec.structs.replace(
+        call,
+        body=body,
+        model=_model(endpoint, body),
+        stream=_streams(endpoint, body, call.query),
+        stores=_stores(endpoint, body),
+    )
+
+
+def _body(endpoint: Endpoint, environ: dict[str, Any], settings: Settings) -> Envelope | None:
     """Return the body; an empty one is right for the POSTs that act on an object (cancel), and for nothing else."""
-    raw = read_body()
+    raw = read_body(environ, settings)
     return parse(raw) if raw or endpoint.kind is not Kind.OBJECT else None
 
 
@@ -83,9 +103,9 @@ def _model(endpoint: Endpoint, body: Envelope | None) -> str:
     return model
 
 
-def _streams(endpoint: Endpoint, body: Envelope | None) -> bool:
+def _streams(endpoint: Endpoint, body: Envelope | None, query: str) -> bool:
     if endpoint.name == "responses.retrieve":
-        return request.args.get("stream") == "true"
+        return ("stream", "true") in parse_qsl(query)
     wanted = body.flag("stream") if body is not None else None
     return bool(wanted) and endpoint.kind is Kind.CREATE and endpoint.name != "responses.compact"
 

@@ -57,16 +57,23 @@ class Problem(Enum):
 
 
 class RelayError(Exception):
-    """A failure that the caller is told in its own protocol; ``retry_after`` in whole seconds."""
+    """A failure that the caller is told in its own protocol; ``retry_after`` in whole seconds, ``allow`` for a 405."""
 
     def __init__(
-        self, problem: Problem, message: str, *, param: str | None = None, retry_after: int | None = None
+        self,
+        problem: Problem,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: int | None = None,
+        allow: str = "",
     ) -> None:
         super().__init__(message)
         self.problem = problem
         self.message = message
         self.param = param
         self.retry_after = retry_after
+        self.allow = allow
 
     @property
     def code(self) -> str:

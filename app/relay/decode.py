@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterator
 
@@ -10,6 +9,8 @@ import zstandard
 
 PIECE = 1024 * 1024
 _WINDOW_MAX = 2**27
+_ZSTD_STEP = 256
+"""Bytes taken in at once: a block takes four at least and makes 128 KiB at most, so no more than 8 MiB come out."""
 _ZLIB_EITHER = 47
 """zlib's ``wbits`` for "gzip or zlib, as the header says"."""
 
@@ -62,11 +63,17 @@ def decompress(body: bytes, encoding: str, *, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX).stream_reader(io.BytesIO(body))
-    try:
-        whole = reader.read(limit + 1)
-    except zstandard.ZstdError:
-        raise DecodeError("the compressed body is broken") from None
-    if len(whole) > limit:
-        raise TooLargeError
-    return whole
+    undo = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX).decompressobj()
+    pieces, size = [], 0
+    for start in range(0, len(body), _ZSTD_STEP):
+        try:
+            piece = undo.decompress(body[start : start + _ZSTD_STEP])
+        except zstandard.ZstdError:
+            raise DecodeError("the compressed body is broken") from None
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError
+        pieces.append(piece)
+        if undo.eof:
+            return b"".join(pieces)
+    raise DecodeError("the compressed body is cut short")

@@ -29,6 +29,8 @@ RESOLVED_S = 30.0
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ALSO_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")))
+"""Not public by IANA's registries, although Python's ``is_global`` takes them for it."""
 
 
 class EgressError(Exception):
@@ -122,7 +124,8 @@ class Egress:
         plain = _unwrapped(address)
         if plain in METADATA:
             return False
-        return (plain.is_global and not plain.is_multicast) or any(plain in net for net in self._allowed)
+        public = plain.is_global and not plain.is_multicast and not any(plain in net for net in _ALSO_SPECIAL)
+        return public or any(plain in net for net in self._allowed)
 
     def _resolve(self, host: str, port: int) -> list[IP]:
         try:

@@ -145,7 +145,7 @@ def test_a_count_is_the_providers(house, sim, talk, path, body):
     if talk is not MESSAGES:
         headers["authorization"] = f"Bearer {headers['authorization']}"
     direct = ask(house.provider.port, "POST", path, body=body, headers=headers)
-    relayed = house.post(path, body, **{name: value for name, value in talk.headers.items()})
+    relayed = house.post(path, body, **dict(talk.headers.items()))
     assert (relayed.status, relayed.body) == (200, direct.body)
 
 

@@ -19,7 +19,10 @@ FIRST_BYTE_S = 2.0
 IDLE_S = 1.0
 SECRETS = (b"sim-main", b"sim-claude", b"sim-second", b"127.0.0.1", b"localhost", b"main", b"stolen", b"org")
 """Keys, addresses and names of upstreams, and what only a provider's own headers hold."""
-TYPES = {502: ("server_error", "upstream_error", "api_error"), 504: ("server_error", "upstream_timeout", "timeout_error")}
+TYPES = {
+    502: ("server_error", "upstream_error", "api_error"),
+    504: ("server_error", "upstream_timeout", "timeout_error"),
+}
 talks = pytest.mark.parametrize("talk", TALKS, ids=name_of)
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 

@@ -5,7 +5,7 @@ import json
 import socket
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Client:
         self.sock.connect(("127.0.0.1", house.port))
         self._answer: http.client.HTTPResponse | None = None
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -75,7 +75,7 @@ def test_two_hundred_streams_end_honestly_and_on_record(provider, sim, tmp_path)
                 assert b"restarted" not in body
             else:
                 assert_told_of_the_restart(talk, body, client.request_id)
-        rows = {row["request_id"]: row for row in house.rows("SELECT request_id, status, \"end\" FROM records")}
+        rows = {row["request_id"]: row for row in house.rows('SELECT request_id, status, "end" FROM records')}
         for _, options, client in clients:
             row = rows[client.request_id]
             assert (row["status"], row["end"]) == (200, "completed" if options == SHORT else "drained")

@@ -111,7 +111,7 @@ def test_an_id_that_was_sent_before_the_client_left_is_its_owners(house, sim):
         client.read_until(b"\n\n", times=1)
         assert_noticed(house, sim, client, reached(sim, since)["n"])
     made = sim.requests(since)[0]["object_id"]
-    (row,) = house.rows(f"SELECT user_id FROM owned_objects WHERE object_id = '{made}'")  # noqa: S608
+    (row,) = house.rows(f"SELECT user_id FROM owned_objects WHERE object_id = '{made}'")
     assert row["user_id"] == house.users["alice"]
 
 

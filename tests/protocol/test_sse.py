@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from app.protocol.sse import EventTooLargeError, Splitter, read, split
 
 line_ends = st.sampled_from([b"\n", b"\r\n", b"\r"])
-fields = st.sampled_from([b"data: x", b"data:y", b"event: response.created", b": ping", b"id: 1", "data: 漢字é".encode()])
+fields = st.sampled_from(
+    [b"data: x", b"data:y", b"event: response.created", b": ping", b"id: 1", "data: 漢字é".encode()]
+)
 
 
 @st.composite

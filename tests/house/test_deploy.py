@@ -1,0 +1,138 @@
+"""What operators copy: the image, the compose file, the unit and the proxies fit together and fit the settings."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from fnmatch import fnmatch
+
+import pytest
+import yaml
+
+from app.settings import SECRET_NAMES, Settings
+from tests.house.reading import ROOT
+
+DEPLOY = ROOT / "deploy"
+FILES = [ROOT / "Dockerfile", ROOT / "compose.yaml", *sorted(path for path in DEPLOY.iterdir() if path.is_file())]
+KNOWN = {f"REALMS_{name.upper()}" for name in Settings.model_fields} | {f"REALMS_{name}_FILE" for name in SECRET_NAMES}
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+DRAIN_S = Settings.model_fields["drain_s"].default
+LONGEST_S = Settings.model_fields["stream_total_s"].default
+
+
+def instructions():
+    """The words and the rest of every line of the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def last(word):
+    return [rest for name, rest in instructions() if name == word][-1]
+
+
+def unit():
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str
+    parser.read(DEPLOY / "realms.service")
+    return parser
+
+
+def nginx(name):
+    return re.search(rf"^\s*{name}\s+([^;]+);", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)[1].strip()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_settings_that_exist_are_set(path):
+    assert set(re.findall(r"REALMS_[A-Z_]+", path.read_text())) <= KNOWN
+
+
+# -- the image --------------------------------------------------------------------------------------------------------
+def test_the_image_runs_as_nobody_in_particular_and_is_asked_whether_it_lives():
+    assert last("USER") == "10001"
+    assert last("VOLUME") == "/data"
+    assert "deploy/alive.py" in last("HEALTHCHECK")
+    assert last("CMD") == '["gunicorn", "wsgi:app"]'
+    assert "--require-hashes" in " ".join(rest for name, rest in instructions() if name == "RUN")
+
+
+def test_the_image_holds_what_runs_and_nothing_else():
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert all((ROOT / name).exists() for name in kept)
+    needed = [
+        "app/start.py",
+        "templates/layout.html",
+        "migrations/alembic.ini",
+        "static",
+        "gunicorn.conf.py",
+        "wsgi.py",
+    ]
+    for name in needed:
+        assert any(fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in kept), name
+    for name in ("tests", "simulator", "data", ".git", "secrets"):
+        assert name not in kept
+
+
+def test_the_question_whether_it_lives_is_answered_by_its_exit_code(provider_port=9):
+    done = subprocess.run(
+        ["python3", str(DEPLOY / "alive.py")],
+        env={"REALMS_BIND": f"0.0.0.0:{provider_port}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+
+
+# -- compose ----------------------------------------------------------------------------------------------------------
+def test_every_secret_and_volume_of_compose_is_declared():
+    for service in COMPOSE["services"].values():
+        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        assert {volume.partition(":")[0] for volume in service["volumes"]} <= COMPOSE["volumes"].keys()
+        for name, value in service["environment"].items():
+            if name.endswith("_FILE"):
+                assert value.removeprefix("/run/secrets/") in service["secrets"]
+
+
+def test_compose_lets_streams_finish_and_gives_away_nothing():
+    realms = COMPOSE["services"]["realms"]
+    minutes = int(realms["stop_grace_period"].removesuffix("m"))
+    assert minutes * 60 > DRAIN_S + 5
+    assert realms["read_only"]
+    assert realms["cap_drop"] == ["ALL"]
+    assert all(port.startswith("127.0.0.1:") for port in realms["ports"])
+
+
+# -- systemd ----------------------------------------------------------------------------------------------------------
+def test_the_unit_lets_streams_finish_and_does_not_retry_a_wrong_setting():
+    service = unit()["Service"]
+    assert int(service["TimeoutStopSec"]) > DRAIN_S + 5
+    assert service["RestartPreventExitStatus"] == "78"
+    assert service["ExecStart"].endswith("gunicorn wsgi:app")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_understands_the_unit(tmp_path):
+    copy = tmp_path / "realms.service"
+    text = (DEPLOY / "realms.service").read_text()
+    copy.write_text(text.replace("/opt/realms/.venv/bin/gunicorn", shutil.which("true")))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert not [line for line in done.stderr.splitlines() if "realms.service" in line], done.stderr
+
+
+# -- proxies ----------------------------------------------------------------------------------------------------------
+def seconds(text):
+    return int(text.removesuffix("s"))
+
+
+def test_nginx_passes_streams_on_and_waits_as_long_as_realms_does():
+    assert nginx("proxy_buffering") == nginx("proxy_request_buffering") == "off"
+    assert nginx("proxy_next_upstream") == "off"
+    assert seconds(nginx("proxy_read_timeout")) > LONGEST_S
+    assert seconds(nginx("keepalive_timeout")) < 75
+    assert int(nginx("client_max_body_size").removesuffix("m")) > Settings.model_fields["body_max_mb"].default
+
+
+def test_caddy_passes_streams_on_and_waits_as_long_as_realms_does():
+    text = (DEPLOY / "Caddyfile").read_text()
+    assert text.count("{") == text.count("}")
+    assert "flush_interval -1" in text
+    assert seconds(re.search(r"response_header_timeout (\w+)", text)[1]) > LONGEST_S

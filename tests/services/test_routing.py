@@ -1,0 +1,144 @@
+"""Where a call can go, chosen from a picture of the configuration alone."""
+
+import pytest
+
+from app.protocol.call import Call, Caller, Place
+from app.protocol.endpoints import BY_NAME, Protocol
+from app.protocol.errors import Problem, RelayError
+from app.services.routing import Router
+from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry
+
+
+def place(upstream, n, kind="openai"):
+    return Place(upstream, n, kind, "http://a", "k")
+
+
+def upstream(n, kind="openai", *, enabled=True, priority=0, credentials=1):
+    places = {n * 10 + i: place(n, n * 10 + i, kind) for i in range(credentials)}
+    return UpstreamEntry(n, kind, enabled, priority, places)
+
+
+def entry(name, *routes):
+    return ModelEntry(name, "owner", 1, tuple(routes))
+
+
+class Configuration:
+    """What a router reads."""
+
+    def __init__(self, *entries, upstreams=()):
+        patterns = sorted(((e.name[:-1], e) for e in entries if e.name.endswith("*")), key=lambda p: -len(p[0]))
+        exact = {e.name: e for e in entries if not e.name.endswith("*")}
+        self.snapshot = Snapshot(1, {u.id: u for u in upstreams}, exact, tuple(patterns), {})
+
+
+ONE, TWO, CLAUDE, OFF = upstream(1, credentials=2), upstream(2), upstream(3, "anthropic"), upstream(4, enabled=False)
+BARE = upstream(5, credentials=0)
+ROUTER = Router(
+    Configuration(
+        entry("gpt", RouteEntry(ONE, "theirs", 5), RouteEntry(TWO, "", 0)),
+        entry("gpt-*", RouteEntry(TWO, "", 0)),
+        entry("gpt-5-*", RouteEntry(ONE, "five", 0)),
+        entry("sonnet", RouteEntry(CLAUDE, "", 0)),
+        entry("both", RouteEntry(ONE, "", 0), RouteEntry(CLAUDE, "", 0)),
+        entry("off", RouteEntry(OFF, "", 0)),
+        entry("bare", RouteEntry(BARE, "", 0)),
+        entry("nowhere"),
+        upstreams=(ONE, TWO, CLAUDE, OFF, BARE),
+    )
+)
+
+
+def a_call(model, endpoint="responses.create", models=None):
+    return Call(id="c", request_id="r", endpoint=BY_NAME[endpoint], caller=Caller(1, 1, "m", models), model=model)
+
+
+def targets(*arguments, **more):
+    return [(t.place.credential_id, t.model) for t in ROUTER.candidates(a_call(*arguments, **more))]
+
+
+def refusal(function, *arguments):
+    with pytest.raises(RelayError) as refused:
+        function(*arguments)
+    return refused.value
+
+
+def test_a_models_routes_come_in_order_with_every_credential():
+    assert targets("gpt") == [(10, "theirs"), (11, "theirs"), (20, "")]
+
+
+def test_the_longest_pattern_that_fits_serves_a_name():
+    assert targets("gpt-4o") == [(20, "")]
+    assert targets("gpt-5-mini") == [(10, "five"), (11, "five")]
+
+
+def test_the_endpoint_decides_which_of_a_models_routes_can_serve():
+    assert targets("both") == [(10, ""), (11, "")]
+    assert targets("both", "messages.create") == [(30, "")]
+
+
+@pytest.mark.parametrize("model", ["nothing", "off", "bare", "nowhere", "GPT", "gpt ", ""])
+def test_what_cannot_be_served_is_not_found_for_one_and_the_same_reason(model):
+    error = refusal(ROUTER.candidates, a_call(model))
+    assert (error.problem, error.param) == (Problem.MODEL_NOT_FOUND, "model")
+    assert error.message == f"The model '{model}' does not exist or you do not have access to it."
+
+
+def test_a_model_that_is_elsewhere_says_where():
+    assert "/v1/messages" in refusal(ROUTER.candidates, a_call("sonnet")).message
+    assert "/v1/responses" in refusal(ROUTER.candidates, a_call("gpt", "messages.create")).message
+
+
+def test_a_tokens_list_hides_a_model_as_if_it_were_not_there():
+    hidden = refusal(ROUTER.candidates, a_call("sonnet", models=("gpt*",)))
+    assert hidden.message == "The model 'sonnet' does not exist or you do not have access to it."
+    assert targets("gpt", models=("gpt",)) == targets("gpt")
+
+
+def test_a_long_name_is_cut_where_it_is_shown():
+    assert len(refusal(ROUTER.candidates, a_call("x" * 100_000)).message) < 300
+
+
+def test_a_continuation_goes_to_the_place_of_what_it_continues_under_its_name_there():
+    there = place(1, 11)
+    assert ROUTER.fixed(a_call("gpt"), there).place is there
+    assert ROUTER.fixed(a_call("gpt"), there).model == "theirs"
+    assert ROUTER.fixed(a_call("", "conversations.create"), there).model == ""
+
+
+def test_a_model_that_the_place_does_not_serve_cannot_continue_there():
+    assert refusal(ROUTER.fixed, a_call("gpt-4o"), place(1, 11)).problem is Problem.MODEL_NOT_FOUND
+    assert refusal(ROUTER.fixed, a_call("nothing"), place(1, 11)).problem is Problem.MODEL_NOT_FOUND
+
+
+def test_a_call_without_a_model_goes_to_the_first_upstream_that_has_the_endpoint():
+    low, high = upstream(1), upstream(2, priority=9)
+    router = Router(Configuration(upstreams=(low, high, upstream(3, "anthropic", priority=99), OFF)))
+    found = router.candidates(a_call("", "conversations.create"))
+    assert [target.place.upstream_id for target in found] == [2, 1]
+
+
+def test_an_endpoint_that_nobody_has_is_unsupported():
+    router = Router(Configuration(upstreams=(CLAUDE, OFF, BARE)))
+    assert refusal(router.candidates, a_call("", "conversations.create")).problem is Problem.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("protocol", "models", "names"),
+    [
+        (Protocol.OPENAI, None, ["gpt", "both"]),
+        (Protocol.ANTHROPIC, None, ["sonnet", "both"]),
+        (Protocol.OPENAI, ("both", "off"), ["both"]),
+        (Protocol.OPENAI, (), []),
+    ],
+)
+def test_the_list_holds_what_a_token_can_reach_by_a_protocol(protocol, models, names):
+    assert [e.name for e in ROUTER.models(protocol, Caller(1, 1, "m", models))] == names
+
+
+def test_one_model_is_there_by_its_name_or_a_pattern():
+    caller = Caller(1, 1, "m")
+    assert ROUTER.model(Protocol.OPENAI, caller, "gpt-4o").name == "gpt-*"
+    assert ROUTER.model(Protocol.ANTHROPIC, caller, "gpt") is None
+    assert ROUTER.model(Protocol.OPENAI, caller, "off") is None
+    assert ROUTER.model(Protocol.OPENAI, Caller(1, 1, "m", ("gpt-4*",)), "gpt-4o")
+    assert ROUTER.model(Protocol.OPENAI, Caller(1, 1, "m", ("gpt-4*",)), "gpt-5-x") is None
