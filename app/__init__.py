@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from app import settings as configuration
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 class Realms(Flask):
@@ -18,17 +19,19 @@ class Realms(Flask):
         return func
 
 
-def create_app(settings: configuration.Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> Flask:
     """Return the application. Raises ``ConfigError`` for an environment that can't be run."""
     from app import cli, logs, wiring
     from app.extensions import db
     from app.services import engines
+    from app.settings import load
 
-    settings = settings or configuration.load()
+    settings = settings or load()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     logs.configure()
 
     app = Realms(__name__, template_folder="../templates", static_folder="../static")
+    app.debug = False  # whatever FLASK_DEBUG says: its debugger would run code for whoever meets an error
     app.url_map.merge_slashes = False  # a redirect would answer a caller's POST with another address
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
@@ -56,7 +59,7 @@ def _extend(app: Flask) -> None:
     csrf.init_app(app)
 
 
-def _open_rooms(app: Flask, settings: configuration.Settings) -> None:
+def _open_rooms(app: Flask, settings: Settings) -> None:
     from app import admin, api, console, web
     from app.extensions import csrf
 
@@ -68,7 +71,7 @@ def _open_rooms(app: Flask, settings: configuration.Settings) -> None:
     app.register_blueprint(admin.blueprint, url_prefix="/admin")
 
 
-def _open_doors(app: Flask, settings: configuration.Settings) -> None:
+def _open_doors(app: Flask, settings: Settings) -> None:
     """Put what sees a request before Flask in front of it; the last one set sees it first."""
     from app.api.front import Front
     from app.web.proxies import TrustedProxies

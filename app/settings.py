@@ -10,6 +10,8 @@ import ipaddress
 import os
 import secrets
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -22,6 +24,10 @@ VERSION = "0.1.0"
 EXIT_CONFIG = 78
 PREFIX = "REALMS_"
 SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "ADMIN_PASSWORD")
+NEEDED = ("secret_key", "vault_keys")
+"""Secrets that nothing works without."""
+SECRET_MIN = 32
+MAKE_ONE = "make one with: openssl rand -base64 32"
 CLIENT_NAMES = frozenset({"REALMS_TOKEN"})
 """Names that belong to clients on the same machine; the server knows and ignores them."""
 EXAMPLES = frozenset({"changeme", "change-me", "secret", "password", "your-secret-key"})
@@ -98,8 +104,8 @@ class Settings(BaseModel):
     @classmethod
     def _strong(cls, value: SecretStr) -> SecretStr:
         for part in _words(value.get_secret_value()):
-            if len(part.encode()) < 32 or part.lower() in EXAMPLES:
-                raise ValueError("must be at least 32 bytes; make one with: openssl rand -base64 32")
+            if len(part.encode()) < SECRET_MIN or part.lower() in EXAMPLES:
+                raise ValueError(f"must be at least {SECRET_MIN} bytes; {MAKE_ONE}")
         return value
 
     @model_validator(mode="after")
@@ -109,8 +115,6 @@ class Settings(BaseModel):
         self._fill("database_url", SecretStr(_with_driver(url)))
         self._fill("workers", self.workers or 1)
         self._fill("migrate", self.embedded if self.migrate is None else self.migrate)
-        if self.embedded and self.workers > 1:
-            raise ValueError("REALMS_WORKERS above 1 needs PostgreSQL: set REALMS_DATABASE_URL, or workers to 1")
         return self
 
     def _fill(self, name: str, value: object) -> None:
@@ -151,17 +155,37 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     """
     env = dict(os.environ if environ is None else environ)
     problems = _read_secret_files(env)
-    try:
-        settings = Settings.model_validate(
-            {k.removeprefix(PREFIX).lower(): v for k, v in env.items() if _is_setting(k)}
-        )
-    except ValidationError as error:
-        raise ConfigError(problems + [_told(item) for item in error.errors()]) from None
-    if not problems:
-        problems = _provide_secrets(settings)
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in env.items() if _is_setting(name)}
+    settings, mistakes = _validated(given)
+    problems += [f"{PREFIX}{name.upper()}: {told}" for name, told in mistakes.items()]
+    problems += _obstacles(settings)
+    missing = [name for name in NEEDED if name not in mistakes and not getattr(settings, name).get_secret_value()]
+    if not settings.embedded:
+        problems += [f"{PREFIX}{name.upper()}: is required with a database server; {MAKE_ONE}" for name in missing]
+    elif not problems:
+        problems += _provide(settings, missing)
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _validated(given: dict[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, those that are wrong at their defaults, and what is wrong with them."""
+    try:
+        return Settings.model_validate(given), {}
+    except ValidationError as error:
+        mistakes = {str(item["loc"][0]): str(item["msg"]).removeprefix("Value error, ") for item in error.errors()}
+    return Settings.model_validate({k: v for k, v in given.items() if k not in mistakes}), mistakes
+
+
+def _obstacles(settings: Settings) -> list[str]:
+    """Return what stands in the way although each setting is sound by itself."""
+    problems = []
+    if settings.embedded and settings.workers > 1:
+        problems.append(f"{PREFIX}WORKERS: more than one needs PostgreSQL: set {PREFIX}DATABASE_URL, or workers to 1")
+    if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
+        problems.append(f"{PREFIX}CA_FILE: {settings.ca_file} can't be read")
+    return problems
 
 
 class ConfigError(Exception):
@@ -188,11 +212,6 @@ def _is_setting(name: str) -> bool:
     return name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() in Settings.model_fields
 
 
-def _told(item: Any) -> str:
-    name = PREFIX + str(item["loc"][0]).upper() + ": " if item["loc"] else ""
-    return name + str(item["msg"]).removeprefix("Value error, ")
-
-
 def _read_secret_files(env: dict[str, str]) -> list[str]:
     problems = []
     for name in SECRET_NAMES:
@@ -202,35 +221,33 @@ def _read_secret_files(env: dict[str, str]) -> list[str]:
                 env[PREFIX + name] = Path(path).read_text().strip()
             except OSError as error:
                 problems.append(f"{PREFIX}{name}_FILE: {path}: {error.strerror}")
+            except UnicodeDecodeError:
+                problems.append(f"{PREFIX}{name}_FILE: {path}: is not text")
     return problems
 
 
-def _provide_secrets(settings: Settings) -> list[str]:
-    """Create the two secrets once in the data directory of an embedded deployment; ask for them elsewhere."""
-    problems = []
-    for name in ("secret_key", "vault_keys"):
-        if getattr(settings, name).get_secret_value():
-            continue
-        if not settings.embedded:
-            problems.append(f"{PREFIX}{name.upper()}: is required with a database server; openssl rand -base64 32")
-            continue
+def _provide(settings: Settings, names: list[str]) -> list[str]:
+    """Create secrets once in the data directory of an embedded deployment; return what went wrong."""
+    for name in names:
         try:
             value = _kept_secret(settings.data_dir / name)
-        except OSError as error:
-            problems.append(f"{PREFIX}DATA_DIR: {settings.data_dir}: {error.strerror}")
-            continue
+        except (OSError, UnicodeDecodeError) as error:
+            return [f"{PREFIX}DATA_DIR: {settings.data_dir / name}: {getattr(error, 'strerror', 'is not text')}"]
+        if len(value.encode()) < SECRET_MIN:
+            return [f"{PREFIX}{name.upper()}: {settings.data_dir / name} is no secret; delete it, or restore it"]
         settings._fill(name, SecretStr(value))  # noqa: SLF001 - frozen for everyone but this module
-    return problems
+    return []
 
 
 def _kept_secret(path: Path) -> str:
+    """Return the secret in a file, made first where there is none; of two who make it at once, both get the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret-") as draft:  # mode 0600
+            draft.write(secrets.token_urlsafe(48))
+            draft.flush()
+            with suppress(FileExistsError):
+                os.link(draft.name, path)
     return path.read_text().strip()
 
 

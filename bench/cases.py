@@ -133,7 +133,7 @@ def idle(target: Target, streams: int) -> dict:
         time.sleep(ramp_s + hold_s)
         top = target.pss_mb()
         saw = json.loads(process.communicate(timeout=60)[0])
-    return {"mb": (top - base) / max(saw["open_end"], 1) * 1000, "open": saw["open_end"]}
+    return {"mb": (top - base) / streams * 1000, "asked": streams, "open": saw["open_end"]}
 
 
 def fairness(target: Target, fast: int) -> dict:

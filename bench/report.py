@@ -99,8 +99,11 @@ def _latency(found: dict) -> str:
 
 
 def _idle(result: dict) -> str:
-    rows = [[name, f"{run['mb']:.0f}", str(run["open"])] for name, run in result.get("idle", {}).items()]
-    return _markdown(["idle streams", "MB for 1,000", "were open"], rows)
+    rows = [
+        [name, f"{run['mb']:.0f}" if run["open"] >= run["asked"] else "-", f"{run['open']} of {run['asked']}"]
+        for name, run in result.get("idle", {}).items()
+    ]
+    return _markdown(["idle streams", "MB for 1,000", "were open in time"], rows)
 
 
 def _fairness(result: dict) -> str:

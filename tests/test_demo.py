@@ -13,6 +13,8 @@ import pytest
 
 from tests.live import ROOT, free_port, until
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def demo(port, tmp_path):

@@ -11,6 +11,8 @@ import pytest
 from tests import databases
 from tests.live import ROOT, ask, free_port, until
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-for-tests-that-is-long-enough-to-pass"
 PASSWORD = "correct horse battery staple"
 EXIT_CONFIG = 78

@@ -14,7 +14,6 @@ import msgspec
 from app.protocol.endpoints import ObjectKind, Protocol, Shape
 
 OBJECT_ID_SHOWN = 512
-KEY_HELP = "Make a token in the Realms console under /tokens and send it as 'Authorization: Bearer sk_...'."
 
 
 class _Row(NamedTuple):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Protocol
-from app.protocol.envelope import Envelope
+from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
 
 ITEMS_MEMBERS = ("input", "items")
+CURSORS = frozenset({"after", "before"})
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -22,13 +23,7 @@ class Reference(msgspec.Struct, frozen=True):
     param: str
 
 
-class _Item(msgspec.Struct):
-    id: Any = None
-    type: Any = None
-    role: Any = None
-
-
-_items = msgspec.json.Decoder(list[_Item])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def references(call: Call) -> list[Reference]:
@@ -49,12 +44,10 @@ def references(call: Call) -> list[Reference]:
 
 
 def _conversation(body: Envelope) -> str | None:
-    value = body.get("conversation")
-    if isinstance(value, dict):
-        value = value.get("id")
-    if value is None or isinstance(value, str):
-        return value
-    raise RelayError(Problem.INVALID_TYPE, "'conversation' must be a string or an object with an id.")
+    raw = body.raw("conversation")
+    if raw is not None and raw.startswith(b"{"):
+        return parse(raw).text("id")
+    return body.text("conversation")
 
 
 def _item_references(body: Envelope, member: str) -> list[str]:
@@ -64,21 +57,34 @@ def _item_references(body: Envelope, member: str) -> list[str]:
     without a type has a role. Names can be written with escapes, so those count as a sign of an id too.
     """
     raw = body.raw(member)
-    if raw is None or not raw.startswith(b"[") or not (b'"id"' in raw or b"\\u" in raw):
+    if raw is None or not raw.startswith(b"[") or not _may_hold_id(raw):
         return []
-    found = []
-    for item in _decoded(raw):
-        if item.id is not None and (item.type == "item_reference" or (item.type is None and item.role is None)):
-            if not isinstance(item.id, str):
-                raise RelayError(Problem.INVALID_TYPE, f"an item's id in '{member}' must be a string.", param=member)
-            found.append(item.id)
-    return found
-
-
-def _decoded(raw: bytes) -> list[_Item]:
     try:
-        return _items.decode(raw)
-    except msgspec.ValidationError:  # something in the list is no object: the others count all the same
-        return [msgspec.convert(entry, _Item) for entry in msgspec.json.decode(raw) if isinstance(entry, dict)]
+        items = [bytes(item) for item in _items.decode(raw)]
     except (msgspec.DecodeError, RecursionError):
         raise RelayError(Problem.INVALID_JSON, "The list of items is not valid JSON.") from None
+    return [
+        found for item in items if item.startswith(b"{") and _may_hold_id(item) for found in _referred(item, member)
+    ]
+
+
+def cursors(call: Call) -> list[Reference]:
+    """Return the items that a page's query names as its edges."""
+    if not call.endpoint.lists_items or not call.query:
+        return []
+    return [Reference(ObjectKind.ITEM, value, name) for name, value in parse_qsl(call.query) if name in CURSORS]
+
+
+def _may_hold_id(raw: bytes) -> bool:
+    return b'"id"' in raw or b"\\u" in raw
+
+
+def _referred(raw: bytes, member: str) -> list[str]:
+    """Return the id that one item refers to, if it does; read as strictly as a body, so that no two readers differ."""
+    item = parse(raw)
+    object_id, kind = item.get("id"), item.get("type")
+    if object_id is None or not (kind == "item_reference" or (kind is None and item.get("role") is None)):
+        return []
+    if not isinstance(object_id, str):
+        raise RelayError(Problem.INVALID_TYPE, f"an item's id in '{member}' must be a string.", param=member)
+    return [object_id]

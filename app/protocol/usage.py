@@ -61,14 +61,6 @@ def from_object(raw: Any, *, whole: bool = True) -> Usage:
     return Usage(state=state, raw=raw, **counts)
 
 
-def from_body(body: bytes) -> Usage:
-    """Return the usage of a JSON answer of any protocol."""
-    try:
-        return from_object(msgspec.json.decode(body, type=_Body).usage)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-        return UNKNOWN
-
-
 def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage:
     """Return the usage of a stream from its first and its last events; the last to name a count wins."""
     begun = _first_usage(_telling_events(head)) if shape is Shape.MESSAGES else {}

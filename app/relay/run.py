@@ -6,7 +6,7 @@ from app.protocol.call import Call, Owned, Reply, Target
 from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
-from app.protocol.references import Reference, references
+from app.protocol.references import Reference, cursors, references
 from app.relay.connect import ClientLeftError, Connector, Link
 from app.relay.drain import Drain
 from app.relay.listing import Listing
@@ -79,7 +79,7 @@ class Relay:
             raise RelayError(Problem.UNSUPPORTED, "The upstream that made this object does not keep it.")
         if call.item_id:
             _require_same_place(owned, self._registry.find(call.caller, ObjectKind.ITEM, call.item_id))
-        for reference in references(call):
+        for reference in (*references(call), *cursors(call)):
             _require_same_place(owned, self._referred(call, reference))
         return owned
 

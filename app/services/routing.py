@@ -9,8 +9,6 @@ from app.services.directory import Directory
 from app.services.snapshot import ModelEntry, RouteEntry, UpstreamEntry
 from app.upstreams import UPSTREAMS
 
-RETRY_S = 5
-
 
 class Router:
     """Chooses from the snapshot; asks nobody."""

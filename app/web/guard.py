@@ -11,7 +11,7 @@ from app.extensions import csrf
 if TYPE_CHECKING:
     from flask import Flask
 
-MACHINES = ("/v1", "/static", "/healthz", "/livez", "/readyz", "/metrics")
+MACHINES = ("/v1", "/static", "/healthz", "/livez", "/readyz")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OURS = frozenset({"", "none", "same-origin"})
 """What ``Sec-Fetch-Site`` may say of a state change; old browsers send none and are left to the form's token."""

@@ -1,7 +1,15 @@
 """A client that leaves is noticed in every phase, its upstream call is closed, and the record says so."""
 
+import array
+import fcntl
 import json
+import os
+import socket
+import struct
+import termios
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +83,27 @@ def test_leaving_in_the_middle_of_a_write_is_noticed(house, sim, talk):
         assert_noticed(house, sim, client, request["n"])
 
 
+def test_leaving_in_the_middle_of_a_plain_answer_frees_its_connection(house, sim):
+    """The upstream has given everything by then, so its call is closed and counted already."""
+    (worker,) = house.workers()
+    with Client(house, window=4096) as client:
+        client.send(CHAT, "size=8000000", stream=False)
+        assert client.answer.status == 200
+        held = sockets(worker)
+        client.leave()
+        until(lambda: sockets(worker) < held, seconds=NOTICED_S)
+    assert house.record(client.request_id)["end"] == "completed"
+
+
+def sockets(pid):
+    """How many sockets a process has open."""
+    names = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(os.readlink(link))
+    return sum(name.startswith("socket:") for name in names)
+
+
 def stands_still(house, client):
     """Whether nothing has come into the client's socket for a moment: its window is full."""
     before = unread(client.sock)
@@ -83,19 +112,12 @@ def stands_still(house, client):
 
 
 def unread(sock):
-    import array
-    import fcntl
-    import termios
-
     waiting = array.array("i", [0])
     fcntl.ioctl(sock.fileno(), termios.FIONREAD, waiting)
     return waiting[0]
 
 
 def test_a_client_that_resets_its_connection_is_noticed(house, sim):
-    import socket
-    import struct
-
     since = sim.count()
     with Client(house) as client:
         client.send(CHAT, "events=10,fault=hang_after:3")

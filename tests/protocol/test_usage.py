@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol.endpoints import Shape
-from app.protocol.usage import TOKENS_MAX, UNKNOWN, UsageState, from_body, from_events, from_object
+from app.protocol.usage import TOKENS_MAX, UNKNOWN, UsageState, from_events, from_object
 
 REPORTED, PARTIAL, NOTHING = UsageState.REPORTED, UsageState.PARTIAL, UsageState.UNKNOWN
 
@@ -131,17 +131,6 @@ def test_usage_of_an_answer_that_was_cut_is_partial(name):
 def test_no_object_makes_a_count_below_zero_or_beyond_belief(raw):
     for count in counts(from_object(raw)):
         assert count is None or 0 <= count <= TOKENS_MAX
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"x", b"[]", b"5", b'{"usage":5}', b'{"usage":[]}', b"{", b'{"id":1}', b"[" * 9999]
-)
-def test_a_body_without_usage_is_unknown_not_zero(body):
-    assert from_body(body) == UNKNOWN
-
-
-def test_the_usage_of_a_body_is_at_its_top():
-    assert counts(from_body(json.dumps({"id": "x", "usage": chat(3, 4)}).encode()))[0] == 3
 
 
 def event(data, name=""):

@@ -5,6 +5,8 @@ import pytest
 from tests.live import until
 from tests.sdk.fixtures import PATHS
 
+pytestmark = pytest.mark.slow
+
 DRIVES = {}
 HELLO = [{"role": "user", "content": "hello"}]
 SAID = "You said: hello"
@@ -20,7 +22,7 @@ def drives(name):
     return register
 
 
-@pytest.mark.parametrize("name", DRIVES.keys() | PATHS.keys())
+@pytest.mark.parametrize("name", sorted(DRIVES.keys() | PATHS.keys()))
 def test_an_sdk_drives_the_endpoint(name, sdk, sim, called):
     assert name in DRIVES, f"no SDK test drives {name}"
     DRIVES[name](sdk)

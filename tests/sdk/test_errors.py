@@ -4,6 +4,8 @@ import anthropic
 import openai
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HELLO = [{"role": "user", "content": "hello"}]
 
 

@@ -11,7 +11,10 @@ import trustme
 
 from tests.live import ROOT, free_port, until
 
-pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

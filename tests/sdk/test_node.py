@@ -14,7 +14,7 @@ from tests.sdk.fixtures import MODELS, endpoint_of
 
 SCRIPTS = Path(__file__).parent / "node"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "realms-tests" / "node"
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def absent(why):

@@ -7,6 +7,8 @@ import anthropic
 import openai
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HELLO = [{"role": "user", "content": "hello"}]
 SAID = "You said: hello"
 ASKS_FOR_WEATHER = [{"role": "user", "content": '[[tool:weather {"city":"Bern"}]]'}]

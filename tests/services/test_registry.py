@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-import structlog
 from sqlalchemy import select
+from structlog.testing import CapturingLogger
 
 from app.extensions import db
 from app.models import OwnedObject
@@ -88,13 +88,13 @@ def test_everybody_else_is_told_what_an_unknown_id_is_told(gate):
     assert problem(gate.find, "alice", CHAT, "resp_1").problem is Problem.CHAT_NOT_FOUND
 
 
-def test_the_first_owner_stays_and_the_conflict_is_logged(gate):
+def test_the_first_owner_stays_and_the_conflict_is_logged(gate, monkeypatch):
     gate.claim("alice", (RESPONSE, "resp_1"))
-    with structlog.testing.capture_logs() as logs:
-        gate.claim("bob", (RESPONSE, "resp_1"), (ITEM, "msg_1"))
-        gate.claim("alice", (RESPONSE, "resp_1"))
-    conflicts = [entry for entry in logs if entry["event"] == "ownership_conflict"]
-    assert [entry["object"] for entry in conflicts] == ["resp_1"]
+    log = CapturingLogger()
+    monkeypatch.setattr("app.services.registry.log", log)
+    gate.claim("bob", (RESPONSE, "resp_1"), (ITEM, "msg_1"))
+    gate.claim("alice", (RESPONSE, "resp_1"))
+    assert [(call.args, call.kwargs["object"]) for call in log.calls] == [(("ownership_conflict",), "resp_1")]
     assert gate.find("alice", RESPONSE, "resp_1")
     assert problem(gate.find, "bob", RESPONSE, "resp_1").problem is Problem.RESPONSE_NOT_FOUND
     assert gate.find("bob", ITEM, "msg_1")

@@ -1,0 +1,100 @@
+"""The record of each call: kept, told to the log without a word of content, and completed by who reads the end."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import gevent
+import pytest
+from sqlalchemy import select
+
+from app.extensions import db
+from app.logs import CallLog
+from app.models import Record
+from app.protocol.call import Caller
+from app.protocol.errors import Problem, RelayError
+from app.protocol.record import End
+from app.protocol.usage import UNKNOWN, from_object
+from app.services.ledger import Ledger
+from tests.services.writing import away, claim_row, record, writing
+
+pytestmark = pytest.mark.any_database
+USAGE = from_object({"input_tokens": 7, "output_tokens": 8})
+
+
+@pytest.fixture
+def book(alice, bob, tmp_path):
+    people = SimpleNamespace(alice=Caller(alice.id, 1, "m"), bob=Caller(bob.id, 2, "m"))
+    db.session.remove()
+    with writing(db.engine, tmp_path / "journal") as pen:
+        yield SimpleNamespace(ledger=Ledger(db.engine, pen, CallLog()), pen=pen, people=people)
+
+
+def rows():
+    with db.engine.connect() as connection:
+        return connection.execute(select(Record.__table__).order_by(Record.id)).all()
+
+
+def settled(count):
+    with gevent.Timeout(10):
+        while len(rows()) < count:
+            gevent.sleep(0.01)
+    return rows()
+
+
+def pending(book, **more):
+    """A background response of alice's that goes on without her."""
+    call = record(1, end=End.PENDING, usage=UNKNOWN, **more)
+    book.pen.claim([claim_row("resp_1", book.people.alice.user_id, call_id=call.id)])
+    book.ledger.settle(call)
+    settled(1)
+
+
+def test_a_record_is_kept_as_it_is(book):
+    book.ledger.settle(record(1))
+    (row,) = settled(1)
+    assert (row.request_id, row.model, row.end) == ("req_1", "m", "completed")
+    assert row.at == datetime.fromtimestamp(1_800_000_000.25, UTC).replace(tzinfo=row.at.tzinfo)
+
+
+@pytest.mark.parametrize("field", ["model", "upstream_model", "reason"])
+def test_a_text_that_not_every_database_can_keep_is_mended(book, field):
+    book.ledger.settle(record(1, **{field: "a\0b"}))
+    (row,) = settled(1)
+    assert getattr(row, field) == "a\ufffdb"
+
+
+def test_who_reads_a_background_response_brings_its_usage(book):
+    pending(book)
+    book.ledger._complete(book.people.alice, "resp_1", USAGE)
+    (row,) = rows()
+    assert (row.end, row.usage_state, row.input_tokens, row.output_tokens) == ("completed", "reported", 7, 8)
+
+
+def test_usage_that_is_known_is_never_replaced(book):
+    pending(book)
+    book.ledger._complete(book.people.alice, "resp_1", USAGE)
+    book.ledger._complete(book.people.alice, "resp_1", from_object({"input_tokens": 99, "output_tokens": 99}))
+    assert rows()[0].input_tokens == 7
+
+
+@pytest.mark.parametrize(("who", "object_id"), [("bob", "resp_1"), ("alice", "resp_2")])
+def test_nobody_else_and_no_other_object_completes_a_record(book, who, object_id):
+    pending(book)
+    book.ledger._complete(getattr(book.people, who), object_id, USAGE)
+    assert rows()[0].end == "pending"
+
+
+def test_a_database_that_is_away_leaves_a_record_pending(book):
+    pending(book)
+    with away(db.engine):
+        book.ledger._complete(book.people.alice, "resp_1", USAGE)
+    assert rows()[0].end == "pending"
+
+
+def test_nothing_is_admitted_when_no_record_could_be_kept(book, monkeypatch):
+    book.ledger.admit()
+    book.ledger.settle(record(1))
+    monkeypatch.setattr("app.services.pen.BACKLOG_MAX", 1)
+    with pytest.raises(RelayError) as refused:
+        book.ledger.admit()
+    assert (refused.value.problem, refused.value.retry_after) == (Problem.OVERLOADED, 30)
