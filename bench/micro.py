@@ -249,10 +249,10 @@ def whole_calls(folder: Path) -> Iterator[list[tuple[str, Station]]]:
 
         small, streamed = CASES["small"], CASES["stream"]
         yield [
-            ("Flask: GET /livez", called("/livez")),
-            ("Flask and relay: a small call", called(small.path, request_body(10, model=small.model))),
+            ("all but gunicorn: GET /livez", called("/livez")),
+            ("all but gunicorn: a small call", called(small.path, request_body(10, model=small.model))),
             (
-                "Flask and relay: a stream of 100 events",
+                "all but gunicorn: a stream of 100 events",
                 called(streamed.path, request_body(10, model=streamed.model, stream=True)),
             ),
         ]

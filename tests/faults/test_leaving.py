@@ -3,7 +3,6 @@
 import array
 import fcntl
 import json
-import os
 import socket
 import struct
 import termios
@@ -100,7 +99,7 @@ def sockets(pid):
     names = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
-            names.append(os.readlink(link))
+            names.append(str(link.readlink()))
     return sum(name.startswith("socket:") for name in names)
 
 
