@@ -32,6 +32,7 @@ def _connections():
 bind = _address()
 workers = _number("WORKERS", 1) or 1
 worker_class = "gevent"
+http_parser = "python"  # gunicorn_h1c takes a bare LF and a folded name for what they are not
 worker_connections = _number("WORKER_CONNECTIONS", 0) or _connections()
 backlog = 4096
 keepalive = _number("KEEPALIVE_S", 5)  # also the deadline for a request's head
@@ -85,11 +86,22 @@ def post_worker_init(worker):
     """Let the house follow the worker's life and its connections."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the master too, and that one tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the master too, and that one tells us with SIGQUIT
+    signal.signal(signal.SIGQUIT, lambda *_: _hurry(worker))
     house = worker.wsgi.extensions["realms.house"]
     house.start(lambda: worker.alive)
     worker.handle = house.drain.seeing(worker.handle)
     worker.handle_request = house.drain.serving(worker.handle_request)
+
+
+def _hurry(worker):
+    """Stop as at SIGTERM, but in seconds: somebody at a terminal waits."""
+    import os
+
+    import gevent
+
+    worker.alive = False
+    gevent.spawn_later(5, os._exit, 0)
 
 
 def worker_exit(server, worker):

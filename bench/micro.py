@@ -47,8 +47,7 @@ from bench.cases import CASES  # noqa: E402
 from bench.house import furnish, settings_for  # noqa: E402
 from bench.processes import build, free_port, upstream  # noqa: E402
 
-BATCH_S = 0.0005
-STATION_S = 0.4
+BATCH_S, STATION_S = 0.0005, 0.4
 Station = Callable[[], object]
 
 PLACE = Place(1, 1, "openai", "http://127.0.0.1:9/v1", "sk-upstream")
@@ -123,12 +122,13 @@ class Fixed:
 class Nowhere:
     """A ledger and a wire that keep nothing."""
 
-    def settle(self, record: object) -> None:
-        self.last = record
+    waited = False
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
-        self.waited = False
+
+    def settle(self, record: object) -> None:
+        self.last = record
 
     def wait(self) -> None:
         pass
@@ -138,16 +138,14 @@ class Nowhere:
 
 
 def gunicorn_stations(raw: bytes) -> Iterator[tuple[str, Station]]:
-    message = HEAD % len(raw) + raw
-    config = Config()
+    message, config, client = HEAD % len(raw) + raw, Config(), ("127.0.0.1", 5000)
 
     def parsed():
-        request = next(RequestParser(config, iter([message]), ("127.0.0.1", 5000)))
+        request = next(RequestParser(config, iter([message]), client))
         request.body.read()
         return request
 
     request = parsed()
-    client = ("127.0.0.1", 5000)
     yield "gunicorn: parse a request of 1 KB", parsed
     yield "gunicorn: environ", lambda: wsgi.create(request, Nowhere(), client, ("127.0.0.1", 8080), config)
 
@@ -199,9 +197,8 @@ def way_out(small: bytes) -> Iterator[tuple[str, Station]]:
 
 
 def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
-    kept = Nowhere()
+    kept, journal = Nowhere(), Journal(folder)
     Trace(call("chat.create", small), kept).settle(End.COMPLETED, status=200)
-    journal = Journal(folder)
     yield "journal.append", lambda: journal.append(kept.last)
 
 
@@ -247,14 +244,12 @@ def whole_calls(folder: Path) -> Iterator[list[tuple[str, Station]]]:
 
             return station
 
-        small, streamed = CASES["small"], CASES["stream"]
+        small = request_body(10, model=CASES["small"].model)
+        streamed = request_body(10, model=CASES["stream"].model, stream=True)
         yield [
             ("all but gunicorn: GET /livez", called("/livez")),
-            ("all but gunicorn: a small call", called(small.path, request_body(10, model=small.model))),
-            (
-                "all but gunicorn: a stream of 100 events",
-                called(streamed.path, request_body(10, model=streamed.model, stream=True)),
-            ),
+            ("all but gunicorn: a small call", called(CASES["small"].path, small)),
+            ("all but gunicorn: a stream of 100 events", called(CASES["stream"].path, streamed)),
         ]
 
 
@@ -295,11 +290,10 @@ def main() -> None:
     build()
     with stations() as found:
         for name, station in found:
-            if words and not any(word in name for word in words):
-                continue
-            took = least_us(station)
-            share = 100 if name.endswith("/100") else 1
-            print(f"{took / share:9.2f} µs  {name.removesuffix(' /100')}{', an event' if share > 1 else ''}")
+            if not words or any(word in name for word in words):
+                share = 100 if name.endswith("/100") else 1
+                told = name.replace(" /100", ", an event")
+                print(f"{least_us(station) / share:9.2f} µs  {told}")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def apply(plan: Plan, fault: str) -> None:
 def _set(**fields: Any) -> Callable[[Plan, str], None]:
     """A fault that only sets fields of the plan."""
 
-    def function(plan: Plan, text: str) -> None:  # noqa: ARG001
+    def function(plan: Plan, text: str) -> None:
         for name, value in fields.items():
             setattr(plan, name, value)
 
@@ -56,7 +56,7 @@ def _set(**fields: Any) -> Callable[[Plan, str], None]:
 
 
 def _style(**fields: Any) -> Callable[[Plan, str], None]:
-    def function(plan: Plan, text: str) -> None:  # noqa: ARG001
+    def function(plan: Plan, text: str) -> None:
         plan.style = msgspec.structs.replace(plan.style, **fields)
 
     return function

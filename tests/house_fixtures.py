@@ -19,7 +19,8 @@ def provider():
 def house(request, provider, tmp_path_factory, worker_name):
     """One running Realms for each database, shared; tests leave it as they found it."""
     folder = tmp_path_factory.mktemp(f"house-{request.param}")
-    with live.database(request.param, folder, f"realms_house_{worker_name}_{os.getpid()}") as url:
+    name = f"realms_{folder.name.replace('-', '_')}_{worker_name}_{os.getpid()}"  # each folder of tests has its own
+    with live.database(request.param, folder, name) as url:
         with live.open_house(folder, url, provider) as running:
             yield running
 

@@ -140,7 +140,7 @@ class House:
 
     def record(self, request_id: str) -> dict[str, Any]:
         """The record of a request, once it is there."""
-        query = f"SELECT * FROM records WHERE request_id = '{request_id}'"  # noqa: S608
+        query = f"SELECT * FROM records WHERE request_id = '{request_id}'"
         found: dict[str, Any] = until(lambda: self.rows(query))[0]
         return found
 

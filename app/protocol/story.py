@@ -18,8 +18,8 @@ from app.protocol.ids import is_revealed_id
 from app.protocol.record import End
 from app.protocol.usage import USAGE_OBJECT, Usage, from_events
 
-HEAD_MAX = 8 * 1024
-TAIL_MAX = 16 * 1024
+HEAD_MAX = 4 * 1024
+TAIL_MAX = 8 * 1024
 
 
 class _Data(msgspec.Struct):
@@ -57,7 +57,7 @@ class Story:
         """Return what of a block of whole events may be sent: all of it, up to the terminal event."""
         self.revealed = []
         block = self._examine_all(block) if self._looks_at_all else self._examine(block)
-        if len(self._head) < HEAD_MAX:
+        if self.shape is Shape.MESSAGES and len(self._head) < HEAD_MAX:
             self._head += block[: HEAD_MAX - len(self._head)]
         self._tail = block if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
         return block

@@ -11,7 +11,7 @@ from contextlib import suppress
 import httptools
 
 from app.relay.decode import DecodeError, Inflater
-from app.relay.wire import Wire, WireError
+from app.relay.wire import READ_SIZE, Wire, WireError
 
 HEAD_MAX = 64 * 1024
 HEADERS_MAX = 256
@@ -41,6 +41,7 @@ class Answer:
         self.headers: list[tuple[str, str]] = []
         self.complete = False
         self.waited = False
+        self.read_size = READ_SIZE
 
     # -- what llhttp tells ------------------------------------------------------------------------------------------
     def on_message_begin(self) -> None:
@@ -137,7 +138,7 @@ class Answer:
         while not self._pieces:
             if self.complete:
                 return b""
-            data = self._wire.read()
+            data = self._wire.read(self.read_size)
             self.waited = self.waited or self._wire.waited
             if not data:
                 return self._ended()

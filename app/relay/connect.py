@@ -19,6 +19,8 @@ from app.upstreams.base import Outgoing, judge
 
 ERROR_BODY_MAX = 1024 * 1024
 ANSWER_MAX = 64 * 1024 * 1024
+STREAM_READ = 24 * 1024
+"""What is taken of a stream at once, in bytes: with the server's copy of it all that a standing reader costs us."""
 EVENT_STREAM = "text/event-stream"
 
 
@@ -83,6 +85,12 @@ class Link:
 
     def is_stream(self) -> bool:
         """Whether the body is an event stream: by its type, or by its first bytes where it has none of the usual."""
+        streams = self._looks_like_stream()
+        if streams:
+            self._answer.read_size = STREAM_READ
+        return streams
+
+    def _looks_like_stream(self) -> bool:
         kind = self._answer.header("content-type").partition(";")[0].strip().lower()
         if kind == EVENT_STREAM:
             return True

@@ -16,7 +16,7 @@ from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 from sqlalchemy import Engine, insert
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from app.models import Attempt, OwnedObject, Record
 from app.protocol import record as values
@@ -34,6 +34,7 @@ COMMIT_S = 5.0
 """After this a database that doesn't answer counts as away."""
 BACKLOG_MAX = 256 * 1024 * 1024
 Row = dict[str, Any]
+_REFUSED = (DataError, IntegrityError)
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
 log = structlog.get_logger()
 
@@ -52,6 +53,8 @@ class Pen:
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
+        # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
+        self._claiming = _once(engine, OwnedObject).execution_options(preserve_rowcount=True)
         self._journal = journal
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
@@ -139,14 +142,38 @@ class Pen:
             self._wake.set()
         grown = None if self._notes else self._journal.rotate()
         try:
-            all_new = self._commit([row for claim in claims for row in claim.rows], notes)
+            self._commit_batch(claims, notes)
         except _AWAY as error:
             self._failed(error, claims, grown)
             return
-        for claim in claims:
-            claim.done.set(all_new)
         if grown:
             grown.remove()
+
+    def _commit_batch(self, claims: list[_Claim], notes: list[values.Record]) -> None:
+        """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
+        try:
+            all_new = self._commit([row for claim in claims for row in claim.rows], notes)
+        except _REFUSED:
+            for claim in claims:
+                self._commit_claim(claim)
+            for note in notes:
+                self._commit_note(note)
+            return
+        for claim in claims:
+            claim.done.set(all_new)
+
+    def _commit_claim(self, claim: _Claim) -> None:
+        try:
+            claim.done.set(self._commit(claim.rows, []))
+        except _REFUSED as error:
+            log.error("claim_refused", error=type(error).__name__)
+            claim.done.set_exception(Unavailable())
+
+    def _commit_note(self, note: values.Record) -> None:
+        try:
+            self._commit([], [note])
+        except _REFUSED as error:
+            log.error("record_refused", call=note.id, error=type(error).__name__)
 
     def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:
         """Tell those who wait; the records stay in the journal, and leave the memory."""
@@ -154,7 +181,8 @@ class Pen:
             log.error("database_unavailable", error=type(error).__name__)
         self._ill = True
         for claim in claims:
-            claim.done.set_exception(Unavailable())
+            if not claim.done.ready():
+                claim.done.set_exception(Unavailable())
         self._notes.clear()
         self._journal.waiting += [segment for segment in (grown, self._journal.rotate(at=0)) if segment]
 
@@ -173,7 +201,7 @@ class Pen:
         segment = self._journal.waiting[0]
         try:
             for portion in segment.records():
-                self._commit([], portion)
+                self._commit_batch([], portion)
         except _AWAY:
             self._ill = True
             return
@@ -183,7 +211,7 @@ class Pen:
     def _commit(self, claims: list[Row], notes: list[values.Record]) -> bool:
         """Write it all, or nothing. Returns whether every claim made a new row."""
         with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
-            made = connection.execute(_once(self._engine, OwnedObject), claims).rowcount if claims else 0
+            made = connection.execute(self._claiming, claims).rowcount if claims else 0
             if notes:
                 connection.execute(_once(self._engine, Record), [_record_row(note) for note in notes])
                 attempts = [row for note in notes for row in _attempt_rows(note)]

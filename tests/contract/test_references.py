@@ -29,7 +29,6 @@ REFERENCES = {
     "a reference with a null type": (ObjectKind.ITEM, with_input('{"id":"ID","type":null}')),
     "an escaped id": (ObjectKind.ITEM, with_input(r'{"type":"item_reference","\u0069\u0064":"ID"}')),
     "an escaped type": (ObjectKind.ITEM, with_input(r'{"\u0074ype":"item\u005freference","id":"ID"}')),
-    "a type named twice": (ObjectKind.ITEM, with_input('{"type":"message","id":"ID","type":"item_reference"}')),
     "space around": (ObjectKind.ITEM, with_input(' \n{ "id" : "ID" , "type" : "item_reference" }\t')),
 }
 every_reference = pytest.mark.parametrize(("kind", "body"), REFERENCES.values(), ids=REFERENCES)
@@ -72,6 +71,18 @@ def test_a_reference_to_an_own_object_goes_where_it_lives(house, alices, reached
 
 
 @every_create
+@pytest.mark.parametrize("first", ["message", "item_reference"])
+def test_an_item_whose_type_stands_twice_is_refused(house, alices, reached, name, first):
+    """Two readers of one body must not differ about what it refers to."""
+    second = "message" if first == "item_reference" else "item_reference"
+    body = with_input(f'{{"type":"{first}","id":"ID","role":"user","content":"x","type":"{second}"}}')
+    for who in ("alice", "bob"):
+        answer = send(house, name, body, alices[ObjectKind.ITEM], who=who)
+        assert (answer.status, answer.json()["error"]["code"]) == (400, "invalid_json")
+    assert reached() == []
+
+
+@every_create
 def test_the_second_of_two_references_is_looked_at_too(house, alices, reached, name):
     bobs = make(house, ObjectKind.ITEM, who="bob")
     reached()
@@ -82,7 +93,7 @@ def test_the_second_of_two_references_is_looked_at_too(house, alices, reached, n
 
 @pytest.mark.parametrize(
     "value",
-    ["", "..", "a/b", "resp_\n", "x" * 600, "resp_\0", "响应", None, 5, True, ["resp_x"], {"id": "resp_x"}],
+    ["", "..", "a/b", "resp_\n", "x" * 600, "resp_\0", "响应", 5, True, ["resp_x"], {"id": "resp_x"}],
     ids=repr,
 )
 @pytest.mark.parametrize("member", ["previous_response_id", "conversation", "item"])
@@ -91,9 +102,6 @@ def test_a_reference_that_can_be_none_is_refused_without_asking_upstream(house, 
     if member == "item":
         body = {"model": "sim-1", "input": [{"type": "item_reference", "id": value}]}
     answer = house.post("/v1/responses", body)
-    if value is None:
-        assert answer.status == (200 if member != "item" else answer.status)
-        return
     assert answer.status in {400, 404}
     assert reached() == []
 
@@ -164,4 +172,17 @@ def test_a_cursor_that_is_not_the_callers_is_unknown(house, reached, after):
     assert answer.json()["error"]["param"] == "after"
     if after == "alices":
         assert told(answer, alices) == told(missing, UNKNOWN[ObjectKind.CHAT_COMPLETION])
+    assert reached() == []
+
+
+@pytest.mark.parametrize("cursor", ["after", "before"])
+@pytest.mark.parametrize("page", ["responses/ID/input_items", "conversations/ID/items"])
+def test_a_page_of_items_begins_and_ends_at_the_callers_items_alone(house, alices, reached, page, cursor):
+    kind = ObjectKind.RESPONSE if page.startswith("responses") else ObjectKind.CONVERSATION
+    path = "/v1/" + page.replace("ID", make(house, kind, who="bob"))
+    reached()
+    foreign = house.ask("GET", f"{path}?{cursor}={alices[ObjectKind.ITEM]}", who="bob")
+    missing = house.ask("GET", f"{path}?{cursor}={UNKNOWN[ObjectKind.ITEM]}", who="bob")
+    assert told(foreign, alices[ObjectKind.ITEM]) == told(missing, UNKNOWN[ObjectKind.ITEM])
+    assert foreign.status == 404
     assert reached() == []

@@ -7,8 +7,6 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import anthropic
-import openai
 import pytest
 
 from app.services import catalog, upstreams
@@ -274,98 +272,3 @@ def test_a_compressed_stream_is_undone(house, sim, talk):
     assert talk.ends.decode() in events(got.body)[-1]
     assert "content-encoding" not in got.headers
     assert_recorded(house, got, end="completed", usage_state="reported")
-
-
-# -- as the official SDKs see it
-
-
-@pytest.fixture(scope="module")
-def sdk(house):
-    """The two official clients, without retries."""
-    speaks_openai = openai.OpenAI(api_key=house.tokens["alice"], base_url=f"{house.url}/v1", max_retries=0)
-    speaks_anthropic = anthropic.Anthropic(api_key=house.tokens["alice"], base_url=house.url, max_retries=0)
-    with speaks_openai, speaks_anthropic:
-        yield {
-            "responses": speaks_openai.responses.create,
-            "chat": speaks_openai.chat.completions.create,
-            "messages": speaks_anthropic.messages.create,
-        }
-
-
-@talks
-@both
-@pytest.mark.parametrize(
-    ("options", "status"), [("fault=reset", 502), ("fault=html", 502), ("status=503", 503), ("status=429", 429)]
-)
-def test_the_sdks_raise_their_own_errors(sdk, sim, talk, stream, options, status):
-    theirs = anthropic if talk is MESSAGES else openai
-    with pytest.raises(theirs.APIStatusError) as raised:
-        sdk[talk.name](**talk.asks(options, stream=stream))
-    assert raised.value.status_code == (529 if talk is MESSAGES and status == 503 else status)
-    assert raised.value.request_id
-    if status == 429:
-        assert isinstance(raised.value, theirs.RateLimitError)
-        assert int(raised.value.response.headers["retry-after"]) >= 1
-    else:
-        assert isinstance(raised.value, theirs.InternalServerError)
-
-
-@talks
-@pytest.mark.parametrize("options", ["fault=cut_at:1500", "events=5,fault=no_terminal:3", "fault=error_after:3:500"])
-def test_the_sdks_read_an_error_event_as_one(sdk, sim, talk, options):
-    seen = []
-
-    def read():
-        seen.extend(sdk[talk.name](**talk.asks(options)))
-
-    if talk is RESPONSES:
-        read()
-        assert seen[-1].type == "error"
-        assert seen[-1].message
-        assert isinstance(seen[-1].sequence_number, int)
-    else:
-        with pytest.raises((anthropic if talk is MESSAGES else openai).APIError) as raised:
-            read()
-        assert raised.value.message
-    assert seen
-
-
-# -- usage of every shape ends in the record
-
-COUNTS = ("input_tokens", "cache_read_tokens", "output_tokens")
-
-
-@talks
-@both
-@pytest.mark.parametrize("shape", ["fault=usage_absent", "fault=usage_odd", "input=0,output=0"])
-def test_strange_usage_is_recorded_as_what_it_is(house, sim, talk, stream, shape):
-    got = call(house, talk, f"events=3,{shape}", stream=stream)
-    record = assert_recorded(house, got, status=200, end="completed")
-    if "absent" in shape:
-        assert (record["usage_state"], [record[name] for name in COUNTS]) == ("unknown", [None] * 3)
-    elif "odd" in shape:
-        assert record["usage_state"] in {"partial", "unknown"}
-        assert all(record[name] is None or 0 <= record[name] < 10**9 for name in COUNTS)
-        assert record["usage_raw"]
-    else:
-        assert (record["usage_state"], record["input_tokens"], record["output_tokens"]) == ("reported", 0, 0)
-
-
-@talks
-@both
-@pytest.mark.parametrize("events", [3, 3000])
-def test_usage_is_recorded_as_the_provider_counts(house, sim, talk, stream, events):
-    told = "input=1000,output=70,cached=400" + (",cache_write=100" if talk is MESSAGES else ",reasoning=30")
-    got = call(house, talk, f"events={events},{told}", stream=stream)
-    fresh = 500 if talk is MESSAGES else 600
-    record = assert_recorded(house, got, usage_state="reported", input_tokens=fresh, cache_read_tokens=400)
-    assert record["output_tokens"] == 70
-    if talk is MESSAGES:
-        assert (record["cache_write_5m_tokens"], record["cache_write_1h_tokens"]) == (100, 0)
-    else:
-        assert record["reasoning_tokens"] == 30
-
-
-def test_a_message_cut_after_its_start_is_counted_as_far_as_it_told(house, sim):
-    got = call(house, MESSAGES, "events=50,input=1000,cached=400,fault=no_terminal:20")
-    assert_recorded(house, got, end="upstream_cut", usage_state="partial", input_tokens=600, cache_read_tokens=400)
