@@ -78,6 +78,7 @@ def test_a_slow_reader_that_goes_on_is_not_given_up(house, sim):
 
 def test_a_plain_answer_to_a_reader_that_stops_is_given_up_too(house, sim):
     (worker,) = house.workers()
+    call(house, CHAT, "events=1")  # from here on a connection to the provider is kept
     before = len(list(Path(f"/proc/{worker}/fd").iterdir()))
     with Client(house, window=WINDOW) as client:
         client.send(CHAT, "size=20000000", stream=False)
