@@ -100,6 +100,7 @@ def _hurry(worker):
 
     import gevent
 
+    worker.wsgi.extensions["realms.house"].drain.hurry()
     worker.alive = False
     gevent.spawn_later(5, os._exit, 0)
 

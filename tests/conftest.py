@@ -28,6 +28,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
 
 
+def pytest_collection_modifyitems(items):
+    """`make check` leaves out what needs a running Realms, and the second database of what runs on two."""
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "house" in item.fixturenames or "postgresql" in [v for v in values if isinstance(v, str)]:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick_hashes():
     """Passwords cost as little as argon2 allows: most tests need many, and none of theirs is worth guessing."""

@@ -13,6 +13,7 @@ from app.protocol.errors import Problem, RelayError
 from app.relay.watch import Cut, Watch, hang_up
 
 TICK_S = 0.1
+HURRY_S = 1.0
 CLIENT_GRACE_S = 1.0
 """How long a client may take to read the error event that ends its stream."""
 
@@ -33,6 +34,10 @@ class Drain:
     def start(self, alive: Callable[[], bool]) -> None:
         """Follow the server's own word on whether this worker lives on."""
         gevent.spawn(self._follow, alive)
+
+    def hurry(self) -> None:
+        """Leave what is under way only a moment more: somebody at a terminal waits."""
+        self._drain_s = min(self._drain_s, HURRY_S)
 
     def admit(self) -> None:
         """Raise ``RelayError`` (503) for a call that comes too late; before the deadline every call is served."""
@@ -67,8 +72,10 @@ class Drain:
         while alive():
             gevent.sleep(TICK_S)
         self.draining = True
-        deadline = time.monotonic() + self._drain_s
-        while time.monotonic() < deadline:  # the process ends by itself as soon as its last connection does
+        since = time.monotonic()
+        while (
+            time.monotonic() < since + self._drain_s
+        ):  # the process ends by itself as soon as its last connection does
             self._close_idle()
             gevent.sleep(TICK_S)
         self._end_all()

@@ -85,6 +85,17 @@ def test_two_hundred_streams_end_honestly_and_on_record(provider, sim, tmp_path)
         assert not list((tmp_path / "journal").glob("*"))
 
 
+def test_ctrl_c_ends_streams_honestly_too_and_soon(provider, sim, tmp_path):
+    with a_house(provider, tmp_path) as house, ExitStack() as stack:
+        clients = opened(house, sim, stack, [(talk, options) for talk in TALKS for options in (LONG, SILENT)])
+        house.process.send_signal(signal.SIGINT)
+        for (talk, _, client), body in zip(clients, read_all(clients), strict=True):
+            assert_told_of_the_restart(talk, body, client.request_id)
+        assert ended(house, 10) == 0
+        kept = {row["request_id"]: row["end"] for row in house.rows('SELECT request_id, "end" FROM records')}
+        assert [kept[client.request_id] for _, _, client in clients] == ["drained"] * len(clients)
+
+
 def test_idle_connections_do_not_hold_up_the_end(provider, sim, tmp_path):
     """Of every room, and those that never said a word; kept for a minute otherwise."""
     with a_house(provider, tmp_path, keepalive_s="60") as house, ExitStack() as stack:
