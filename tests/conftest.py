@@ -29,10 +29,11 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """`make check` leaves out what needs a running Realms, and the second database of what runs on two."""
+    """`make check` leaves out what needs running processes, and the second database of what runs on two."""
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if "house" in item.fixturenames or "postgresql" in [v for v in values if isinstance(v, str)]:
+        second = "postgresql" in [value for value in values if isinstance(value, str)]
+        if second or "house" in item.fixturenames or {"faults", "simulator"} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
 
 
