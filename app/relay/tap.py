@@ -23,7 +23,7 @@ from app.relay.connect import ClientLeftError, Link
 from app.relay.ports import Ledger, Registry
 from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
 from app.relay.watch import Live, Watch
-from app.upstreams.openai import hides_usage
+from app.upstreams import UPSTREAMS
 
 PIECE = 64 * 1024
 STREAM_HEADERS = [
@@ -46,7 +46,8 @@ class Tap:
         if link.status < 300 and call.stream:
             headers = [item for item in to_client(link.headers) if item[0] != "content-type"]
             renamed = call.model if link.model and link.model != call.model else ""
-            story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage(call))
+            hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
+            story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
             pieces = self._stream(call, link, story, live=live, trace=trace)
             release = partial(self._finish_stream, link, story, live=live, trace=trace)
             return Reply(link.status, headers + STREAM_HEADERS, Flow(pieces, release))

@@ -40,6 +40,10 @@ class Adapter:
         """Whether this kind of upstream has the endpoint at all."""
         return endpoint.name in self.served
 
+    def hides_usage(self, call: Call) -> bool:
+        """Whether a stream's usage is asked for on Realms' own behalf, so that its event is kept from the caller."""
+        return False
+
     def prepare(self, call: Call, target: Target) -> Outgoing:
         """Return the request of a create or tool call at a target."""
         return self._outgoing(call, target.place, self._body(call, target))

@@ -23,6 +23,9 @@ class OpenAI(Adapter):
     default_base_url = "https://api.openai.com/v1"
     served = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.protocol is Protocol.OPENAI)
 
+    def hides_usage(self, call: Call) -> bool:
+        return call.endpoint.name == "chat.create" and call.body is not None and _hides_usage(call, call.body)
+
     def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {secret}"),) if secret else ()
 
@@ -45,20 +48,16 @@ class OpenAI(Adapter):
 
 def _chat_changes(call: Call, body: Envelope) -> dict[str, bytes]:
     changes = _marked_metadata(body, call.caller.owner_mark) if call.stores else {}
-    if call.stream and hides_usage(call):
+    if _hides_usage(call, body):
         options = body.get("stream_options") or {}
         changes["stream_options"] = msgspec.json.encode(options | {"include_usage": True})
     return changes
 
 
-def hides_usage(call: Call) -> bool:
-    """Whether usage is asked for on Realms' own behalf, so that its chunk must be kept from the caller."""
-    if call.endpoint.name != "chat.create" or not call.stream or call.body is None:
-        return False
-    options = call.body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        return False
-    return not (options or {}).get("include_usage")
+def _hides_usage(call: Call, body: Envelope) -> bool:
+    options = body.get("stream_options")
+    wellformed = options is None or isinstance(options, dict)
+    return call.stream and wellformed and not (options or {}).get("include_usage")
 
 
 def _marked_metadata(body: Envelope, owner_mark: str) -> dict[str, bytes]:

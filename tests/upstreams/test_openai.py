@@ -7,7 +7,7 @@ import pytest
 from app.protocol.call import Place, Target
 from app.protocol.endpoints import BY_NAME, ENDPOINTS, Protocol
 from app.protocol.errors import Problem, RelayError
-from app.upstreams.openai import METADATA_MAX, OpenAI, hides_usage
+from app.upstreams.openai import METADATA_MAX, OpenAI
 from tests.upstreams.test_base import a_call
 
 PLACE = Place(1, 2, "openai", "https://api.example/v1", "sk-secret")
@@ -49,7 +49,7 @@ def test_a_route_that_renames_changes_the_model_alone():
 def test_usage_is_asked_for_where_the_caller_does_not(options, asked):
     body = {"model": "m"} if options is ... else {"model": "m", "stream_options": options}
     call = a_call(CHAT, json.dumps(body).encode(), stream=True)
-    assert hides_usage(call)
+    assert OpenAI().hides_usage(call)
     assert json.loads(sent(CHAT, body, stream=True)) == {"model": "m", "stream_options": asked}
 
 
@@ -57,7 +57,7 @@ def test_usage_is_asked_for_where_the_caller_does_not(options, asked):
 def test_usage_that_the_caller_asks_for_or_options_that_are_none_pass_untouched(options):
     raw = json.dumps({"model": "m", "stream_options": options}).encode()
     assert sent(CHAT, raw, stream=True) == raw
-    assert not hides_usage(a_call(CHAT, raw, stream=True))
+    assert not OpenAI().hides_usage(a_call(CHAT, raw, stream=True))
 
 
 @pytest.mark.parametrize(("endpoint", "stream"), [(CHAT, False), (RESPONSE, True), (RESPONSE, False)])

@@ -13,7 +13,7 @@ def app(app):
     """The application with a few rules that fail."""
 
     def broken():
-        raise RuntimeError("the secret is sk_12345 in /work/file.py")
+        raise RuntimeError("the secret is sk_12345 in /srv/realms/file.py")
 
     def away():
         raise OperationalError("SELECT secret FROM users", {}, Exception("connection refused at 10.0.0.7"))
