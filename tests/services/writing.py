@@ -99,6 +99,7 @@ def create_call(user, *, model: str = "m") -> Call:
 
 def at_once(*functions) -> list:
     """Run functions side by side and return what each returned or raised."""
+    gevent.get_hub().loop.update_now()  # it has stood still since its last turn, and timers would start in the past
     jobs = [gevent.spawn(function) for function in functions]
     gevent.joinall(jobs, timeout=20)
     return [job.exception if job.exception is not None else job.value for job in jobs]
