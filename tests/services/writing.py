@@ -23,6 +23,7 @@ from tests import databases
 @contextmanager
 def writing(engine, directory: Path):
     """Yield a pen that writes."""
+    gevent.get_hub().loop.update_now()  # as in `at_once`
     pen = Pen(engine, Journal(directory))
     writer = gevent.spawn(pen._write_for_ever)
     try:
