@@ -11,7 +11,7 @@ from app.api.door import Visit
 from app.api.views import respond
 from app.protocol.call import Reply
 from app.protocol.errors import Problem, RelayError, render
-from app.relay.connect import ClientLeftError
+from app.relay.link import ClientLeftError
 from app.relay.trace import CLIENT_LEFT_STATUS
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")

@@ -10,6 +10,7 @@ from app.protocol.call import Call, Owned, Place, Target
 from app.protocol.errors import Problem, RelayError, not_found
 from app.relay.answer import Answer, BrokenAnswerError
 from app.relay.egress import Egress, EgressError
+from app.relay.link import ClientLeftError, Link, cut_error
 from app.relay.trace import Trace
 from app.relay.transport import RelayRequest
 from app.relay.watch import Cut, Live
@@ -18,14 +19,6 @@ from app.upstreams import UPSTREAMS
 from app.upstreams.base import Outgoing, judge
 
 ERROR_BODY_MAX = 1024 * 1024
-ANSWER_MAX = 64 * 1024 * 1024
-STREAM_READ = 24 * 1024
-"""What is taken of a stream at once, in bytes: with the server's copy of it all that a standing reader costs us."""
-EVENT_STREAM = "text/event-stream"
-
-
-class ClientLeftError(Exception):
-    """The client is gone; there is nobody to tell anything."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -33,76 +26,6 @@ class Limits(msgspec.Struct, frozen=True):
 
     first_byte_s: float
     idle_s: float
-
-
-class Link:
-    """An upstream's answer on its way to the client, its status judged good to pass on."""
-
-    __slots__ = ("_answer", "_first", "_idle_s", "_live", "headers", "model", "place", "status")
-
-    def __init__(self, answer: Answer, live: Live, *, idle_s: float, place: Place, model: str) -> None:
-        self._answer = answer
-        self._live = live
-        self._idle_s = idle_s
-        self._first = b""
-        self.place = place
-        self.model = model
-        self.status = answer.status
-        self.headers = answer.headers
-
-    def read(self) -> bytes:
-        """Return what has come, ``b""`` at the proper end. Raises ``RelayError`` or ``ClientLeftError``."""
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        self._live.waits_for_upstream(self._idle_s, Cut.IDLE)
-        try:
-            data = self._answer.read1()
-        except (BrokenAnswerError, WireError) as error:
-            raise cut_error(self._live, error) from error
-        if self._live.cut is not None:
-            raise cut_error(self._live, None)
-        return data
-
-    def put_back(self, data: bytes) -> None:
-        """Let the next read return ``data``, which was read to be judged."""
-        self._first = data
-
-    @property
-    def waited(self) -> bool:
-        """Whether the last read had to wait, and so let others work."""
-        return self._answer.waited
-
-    def whole(self, limit: int = ANSWER_MAX) -> bytes:
-        """Return the body to its end. Raises as ``read`` does, also past ``limit`` bytes."""
-        pieces, size = [], 0
-        while piece := self.read():
-            size += len(piece)
-            if size > limit:
-                raise RelayError(Problem.UPSTREAM, "The upstream's answer is too large.")
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def is_stream(self) -> bool:
-        """Whether the body is an event stream: by its type, or by its first bytes where it has none of the usual."""
-        streams = self._looks_like_stream()
-        if streams:
-            self._answer.read_size = STREAM_READ
-        return streams
-
-    def _looks_like_stream(self) -> bool:
-        kind = self._answer.header("content-type").partition(";")[0].strip().lower()
-        if kind == EVENT_STREAM:
-            return True
-        if kind not in {"", "text/plain", "application/octet-stream"}:
-            return False
-        self._first = self.read()
-        return self._first.lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._live.released()
-        self._answer.close()
 
 
 class Connector:
@@ -179,23 +102,6 @@ def _wordless(call: Call, status: int) -> RelayError:
     if status == 404 and call.endpoint.object is not None and call.object_id:
         return not_found(call.endpoint.object, call.object_id)
     return RelayError(Problem.UPSTREAM, f"The upstream refused the request (status {status}).")
-
-
-def cut_error(live: Live, error: Exception | None) -> RelayError | ClientLeftError:
-    """Return what to raise for a broken wire: it was cut for a reason of ours, or the upstream broke it."""
-    if live.cut in {Cut.CLIENT_LEFT, Cut.SLOW_READER}:
-        return ClientLeftError()
-    if live.cut is Cut.DRAIN:
-        return RelayError(Problem.OVERLOADED, "Realms is being restarted; try again.", retry_after=1)
-    if live.cut is Cut.FIRST_BYTE:
-        return RelayError(Problem.TIMEOUT, "The upstream did not begin to answer in time.")
-    if live.cut is Cut.IDLE:
-        return RelayError(Problem.TIMEOUT, "The upstream fell silent.")
-    if live.cut is Cut.TOTAL:
-        return RelayError(Problem.TIMEOUT, "The call took longer than calls may take.")
-    if isinstance(error, BrokenAnswerError):
-        return RelayError(Problem.UPSTREAM, "The upstream's answer is broken or was cut before its end.")
-    return RelayError(Problem.UPSTREAM, "The connection to the upstream broke.")
 
 
 def _unreached(error: EgressError, live: Live) -> RelayError | ClientLeftError:

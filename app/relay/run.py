@@ -7,8 +7,9 @@ from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.references import Reference, cursors, references
-from app.relay.connect import ClientLeftError, Connector, Link
+from app.relay.connect import Connector
 from app.relay.drain import Drain
+from app.relay.link import ClientLeftError, Link
 from app.relay.listing import Listing
 from app.relay.ports import Ledger, Registry, Router
 from app.relay.tap import Tap

@@ -19,7 +19,7 @@ from app.protocol.record import End
 from app.protocol.sse import EventTooLargeError, Splitter
 from app.protocol.story import STORIES, Story
 from app.protocol.usage import Usage, from_object
-from app.relay.connect import ClientLeftError, Link
+from app.relay.link import ClientLeftError, Link
 from app.relay.ports import Ledger, Registry
 from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
 from app.relay.watch import Live, Watch

@@ -24,6 +24,7 @@ COVERED_ELSEWHERE = {
     "protocol/story.py": (["contract/test_bytes.py", "contract/test_streams.py"], "streams of every spelling and end"),
     "relay/connect.py": (["contract/test_errors.py", "contract/test_streams.py"], "every way that an attempt can fail"),
     "relay/drain.py": (["faults/test_drain.py"], "needs a master that stops its workers"),
+    "relay/link.py": (["contract/test_errors.py", "faults/test_leaving.py"], "answers that break, by fault and by cut"),
     "relay/listing.py": (["contract/test_chat_list.py"], "pages over several upstreams that can be away"),
     "relay/ports.py": (["contract/test_lifecycle.py"], "signatures without behaviour, checked by mypy"),
     "relay/run.py": (

@@ -59,7 +59,7 @@ def test_any_amount_goes_both_ways(connect, size):
 
 
 def test_it_tells_whether_a_read_had_to_wait(connect):
-    _, wire = connect([lambda sock: (sock.sendall(b"now"), time.sleep(0.2), sock.sendall(b"later"))])
+    _, wire = connect([lambda sock: (time.sleep(0.2), sock.sendall(b"now"), time.sleep(0.2), sock.sendall(b"later"))])
     wire.write(SAID)
     assert (wire.read(), wire.waited) == (b"now", True)
     assert (wire.read(), wire.waited) == (b"later", True)
