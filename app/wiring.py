@@ -69,7 +69,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls),
+        ledger=Ledger(engine, pen, calls, directory),
         connector=Connector(egress, Limits(settings.first_byte_s, settings.stream_idle_s)),
         watch=watch,
         drain=drain,

@@ -32,6 +32,7 @@ from app.protocol.call import Call, Caller, Place, Target  # noqa: E402
 from app.protocol.endpoints import BY_NAME  # noqa: E402
 from app.protocol.envelope import parse  # noqa: E402
 from app.protocol.headers import to_client, to_upstream  # noqa: E402
+from app.protocol.price import Price, Rates, Tariff, bill  # noqa: E402
 from app.protocol.record import End  # noqa: E402
 from app.protocol.story import STORIES  # noqa: E402
 from app.protocol.usage import from_object  # noqa: E402
@@ -137,6 +138,13 @@ class Nowhere:
         return self.data
 
 
+class Opening:
+    """A ledger that keeps beginnings in a journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.open = journal.open
+
+
 def gunicorn_stations(raw: bytes) -> Iterator[tuple[str, Station]]:
     message, config, client = HEAD % len(raw) + raw, Config(), ("127.0.0.1", 5000)
 
@@ -199,7 +207,13 @@ def way_out(small: bytes) -> Iterator[tuple[str, Station]]:
 def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
     kept, journal = Nowhere(), Journal(folder)
     Trace(call("chat.create", small), kept).settle(End.COMPLETED, status=200)
+    trace = Trace(call("chat.create", small), Opening(journal))
     yield "journal.append", lambda: journal.append(kept.last)
+    yield "trace.begin: a line when a call begins", trace.begin
+    rates = Rates(input=1_250_000_000, cache_read=125_000_000, output=10_000_000_000)
+    price = Price(1, 0.0, Tariff(rates))
+    used = from_object({"prompt_tokens": 25, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 3}})
+    yield "price.bill", lambda: bill(price, used)
 
 
 def streams(small: bytes) -> Iterator[tuple[str, Station]]:

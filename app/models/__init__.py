@@ -2,6 +2,7 @@
 
 from app.models.audit import AuditEntry
 from app.models.catalog import Model, Route
+from app.models.counting import ConversationTotal, Limit, Price, Rollup
 from app.models.meta import Meta
 from app.models.objects import OwnedObject
 from app.models.records import Attempt, Record
@@ -12,11 +13,15 @@ from app.models.users import SignIn, User
 __all__ = [
     "Attempt",
     "AuditEntry",
+    "ConversationTotal",
     "Credential",
+    "Limit",
     "Meta",
     "Model",
     "OwnedObject",
+    "Price",
     "Record",
+    "Rollup",
     "Route",
     "SignIn",
     "Token",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Integer, String
+from sqlalchemy import BigInteger, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
@@ -20,13 +20,15 @@ class Record(Base):
         Index("ix_records_user", "user_id", "at"),
         Index("ix_records_at", "at"),
         Index("ix_records_request_id", "request_id"),
+        Index("ix_records_token", "token_id", "at"),
+        Index("ix_records_conversation", "user_id", "conversation", "at"),
     )
 
     id: Mapped[str] = mapped_column(exact(32), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     request_id: Mapped[str] = mapped_column(exact(64))
     user_id: Mapped[int] = mapped_column(BigInteger)
-    token_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    token_id: Mapped[int] = mapped_column(BigInteger)
     endpoint: Mapped[str] = mapped_column(String(40))
     protocol: Mapped[str] = mapped_column(String(16))
     model: Mapped[str] = mapped_column(String(200), default="")
@@ -38,6 +40,7 @@ class Record(Base):
     end: Mapped[str] = mapped_column(String(24))
     reason: Mapped[str] = mapped_column(String(200), default="")
     first_byte_ms: Mapped[int | None] = mapped_column(Integer)
+    first_content_ms: Mapped[int | None] = mapped_column(Integer)
     total_ms: Mapped[int] = mapped_column(Integer)
     bytes_in: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -48,7 +51,17 @@ class Record(Base):
     cache_write_1h_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)
     reasoning_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    audio_input_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    audio_output_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    web_searches: Mapped[int | None] = mapped_column(Integer)
+    service_tier: Mapped[str] = mapped_column(String(24), default="", server_default=text("''"))
     usage_raw: Mapped[Any | None] = mapped_column(Json)
+    cost_nanos: Mapped[int | None] = mapped_column(BigInteger)
+    """In nano-dollars; null is unknown, not zero."""
+    price: Mapped[Any | None] = mapped_column(Json)
+    """The rates that the cost was computed with."""
+    conversation: Mapped[str] = mapped_column(exact(32), default="", server_default=text("''"))
+    """A hash of what the client named the conversation by; empty where it named none."""
 
 
 class Attempt(Base):

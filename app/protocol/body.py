@@ -25,6 +25,7 @@ class Told(msgspec.Struct):
     output: Any = None
     data: Any = None
     usage: Any = None
+    service_tier: Any = None
     model: Any = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,8 @@ class End(StrEnum):
     SLOW_READER = "slow_reader"
     UPSTREAM_CUT = "upstream_cut"
     DRAINED = "drained"
+    ABORTED = "aborted"
+    """Its worker died; the record was closed by who found its journal."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +59,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     reason: str = ""
     first_byte_ms: int | None = None
+    first_content_ms: int | None = None
     bytes_in: int = 0
     bytes_out: int = 0
     usage: Usage = UNKNOWN
+    cost: int | None = None
+    """In nano-dollars; None is unknown, not zero."""
+    price: dict[str, Any] | None = None
+    """The rates that the cost was computed with."""
+    conversation: str = ""
+    """A hash of what the client named the conversation by."""
     attempts: tuple[Attempt, ...] = ()
 
 

@@ -38,6 +38,9 @@ class _Nobody:
     def admit(self) -> None:
         """Refuse nothing."""
 
+    def open(self, record: Record) -> None:
+        """Keep nothing."""
+
     def settle(self, record: Record) -> None:
         """Keep nothing."""
 

@@ -50,6 +50,9 @@ class Ledger(Protocol):
     def admit(self) -> None:
         """Raise ``RelayError`` (503) when there is no room left to keep the record of another call."""
 
+    def open(self, record: Record) -> None:
+        """Keep that a call has begun; its record, with the end ``aborted``, holds if no ``settle`` follows."""
+
     def settle(self, record: Record) -> None:
         """Keep a finished call's record so that a killed worker can't lose it; the first settle of a call counts."""
 

@@ -52,6 +52,7 @@ class Relay:
             self._ledger.admit()
             if call.endpoint.kind is Kind.LIST:
                 return self._tap.listed(call, self._listing.page(call, live=live), live=live)
+            trace.begin()
             link = self._open(call, live=live, trace=trace)
             return self._tap.reply(call, link, live=live, trace=trace)
         except BaseException as error:

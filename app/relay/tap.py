@@ -78,7 +78,7 @@ class Tap:
         revealed = bodies.revealed(call, told)
         if revealed:
             self._registry.claim(call, link.place, revealed)
-        usage = from_object(told.usage)
+        usage = from_object(told.usage, tier=told.service_tier)
         if link.model and call.model and isinstance(told.model, str) and told.model != call.model:
             body = bodies.with_model(body, call.model)
         self._settle_background(call, told, usage)

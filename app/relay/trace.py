@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from app.protocol.call import Call, Place
-from app.protocol.endpoints import Kind
+from app.protocol.endpoints import Kind, Shape
 from app.protocol.record import Attempt, End, Record
-from app.protocol.usage import UNKNOWN, Usage
+from app.protocol.usage import UNKNOWN, Usage, tokens_of
 from app.relay.ports import Ledger
 from app.relay.watch import Cut
 
@@ -17,6 +18,18 @@ ENDS = {
     Cut.DRAIN: End.DRAINED,
 }
 CLIENT_LEFT_STATUS = 499
+DIED_STATUS = 500
+METERED = frozenset({Kind.CREATE, Kind.TOOL})
+UNGUESSED = frozenset({End.PENDING, End.REFUSED, End.FAILED})
+"""Ends after which nothing was had, or not yet."""
+CONTENT = {
+    Shape.RESPONSES: re.compile(rb'"delta"'),
+    Shape.CHAT: re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)"\s*:\s*"[^"]'),
+    Shape.MESSAGES: re.compile(rb"content_block_delta"),
+}
+"""What the first event with content has in it, and the opening events before it have not."""
+OPENING_EVENTS = 3
+"""Events of a stream that carry no token, roughly; all others carry about one."""
 
 
 class Trace:
@@ -30,7 +43,15 @@ class Trace:
         self.settled = False
         self._upstream_model = ""
         self.first_byte_ms: int | None = None
+        self.first_content_ms: int | None = None
         self.bytes_out = 0
+        self._events = 0
+        self._content = CONTENT.get(call.endpoint.shape) if call.stream else None
+
+    def begin(self) -> None:
+        """Let the ledger know that an upstream is about to be called, in case this worker dies meanwhile."""
+        if self._call.endpoint.kind in METERED:
+            self._ledger.open(self._record(End.ABORTED, status=DIED_STATUS))
 
     def attempted(
         self, place: Place, *, model: str, since: float, status: int | None, error: str = "", upstream_id: str = ""
@@ -53,38 +74,52 @@ class Trace:
         """Count what goes to the client."""
         if self.first_byte_ms is None:
             self.first_byte_ms = _ms_since(self._call.started)
+        if self.first_content_ms is None and (self._content is None or self._content.search(block)):
+            self.first_content_ms = _ms_since(self._call.started)
         self.bytes_out += len(block)
+        if self._content is not None:
+            self._events += block.count(b"\n\n")
 
     def settle(self, end: End, *, status: int, usage: Usage = UNKNOWN, reason: str = "") -> None:
         """Hand the record to the ledger; every later settle of the same call is nothing."""
         if self.settled:
             return
         self.settled = True
+        if self._call.endpoint.kind in METERED:
+            self._ledger.settle(self._record(end, status=status, usage=self._known(end, usage), reason=reason))
+
+    def _known(self, end: End, usage: Usage) -> Usage:
+        """Return the usage, with guesses where a provider took the call on and didn't tell what it came to."""
+        accepted = self._attempts and 200 <= (self._attempts[-1].status or 0) < 300
+        if not accepted or end in UNGUESSED or self._call.endpoint.kind is not Kind.CREATE:
+            return usage
+        size = 0 if self._call.body is None else len(self._call.body.body)
+        written = max(0, self._events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
+        return usage.at_least(input=tokens_of(size), output=written)
+
+    def _record(self, end: End, *, status: int, usage: Usage = UNKNOWN, reason: str = "") -> Record:
         call = self._call
-        if call.endpoint.kind not in {Kind.CREATE, Kind.TOOL}:
-            return
-        self._ledger.settle(
-            Record(
-                id=call.id,
-                at=self._at,
-                request_id=call.request_id,
-                user_id=call.caller.user_id,
-                token_id=call.caller.token_id,
-                endpoint=call.endpoint.name,
-                protocol=call.endpoint.protocol,
-                model=call.model[:200],
-                upstream_model=self._upstream_model[:200],
-                stream=call.stream,
-                status=status,
-                end=end,
-                reason=reason[:200],
-                first_byte_ms=self.first_byte_ms,
-                total_ms=_ms_since(call.started),
-                bytes_in=0 if call.body is None else len(call.body.body),
-                bytes_out=self.bytes_out,
-                usage=usage,
-                attempts=tuple(self._attempts),
-            )
+        return Record(
+            id=call.id,
+            at=self._at,
+            request_id=call.request_id,
+            user_id=call.caller.user_id,
+            token_id=call.caller.token_id,
+            endpoint=call.endpoint.name,
+            protocol=call.endpoint.protocol,
+            model=call.model[:200],
+            upstream_model=self._upstream_model[:200],
+            stream=call.stream,
+            status=status,
+            end=end,
+            reason=reason[:200],
+            first_byte_ms=self.first_byte_ms,
+            first_content_ms=self.first_content_ms,
+            total_ms=_ms_since(call.started),
+            bytes_in=0 if call.body is None else len(call.body.body),
+            bytes_out=self.bytes_out,
+            usage=usage,
+            attempts=tuple(self._attempts),
         )
 
 

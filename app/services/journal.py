@@ -1,7 +1,9 @@
 """A worker's append-only files of records on their way to the database; they survive a killed worker.
 
-One line, one ``write``. A segment is locked (flock) while its worker lives, so that nobody else replays it; the lock
-of a killed worker falls away by itself and the next worker to look takes the segment over.
+One line, one ``write``: one when a call begins (its record with the end ``aborted``), one when it ends. A segment is
+locked (flock) while its worker lives, so that nobody else replays it; the locks of a killed worker fall away by
+themselves, and the next worker to look takes over all of its segments, or none: one may tell how a call ended that
+another says is open.
 """
 
 from __future__ import annotations
@@ -29,10 +31,21 @@ class Segment:
         self.path = path
         self._handle = handle
         self.size = os.fstat(handle).st_size
+        self.carried = 0
+        """Bytes that say again what another segment said."""
 
-    def append(self, record: Record) -> None:
-        """Write one record. Raises ``OSError`` when the disk won't take it."""
-        line = msgspec.json.encode(record) + b"\n"
+    @property
+    def worker(self) -> str:
+        """Whose it is."""
+        return self.path.stem.rpartition("-")[0]
+
+    @property
+    def written_at(self) -> float:
+        """When it was written to last, in seconds since the epoch."""
+        return os.fstat(self._handle).st_mtime
+
+    def append(self, line: bytes) -> None:
+        """Write one line, or several. Raises ``OSError`` when the disk won't take it."""
         written = os.write(self._handle, line)
         self.size += written
         if written != len(line):
@@ -55,6 +68,10 @@ class Segment:
         if portion:
             yield portion
 
+    def release(self) -> None:
+        """Leave it to another."""
+        os.close(self._handle)
+
     def remove(self) -> None:
         """All of it is in the database: away with it."""
         self.path.unlink(missing_ok=True)
@@ -62,25 +79,44 @@ class Segment:
 
 
 class Journal:
-    """The segments of one directory: the one being written, and those that wait to be replayed."""
+    """The segments of one directory: the one being written, and those that wait to be replayed.
+
+    ``waiting`` are this worker's own, ``orphans`` those of dead workers, each worker's together.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._number = 0
         self._current: Segment | None = None
+        self._open: dict[str, bytes] = {}
         self.waiting: list[Segment] = []
+        self.orphans: list[list[Segment]] = []
+
+    def open(self, record: Record) -> None:
+        """Keep that a call has begun. Raises ``OSError``."""
+        line = _line(record)
+        current = self._current or self._begin()
+        self._open[record.id] = line
+        current.append(line)
 
     def append(self, record: Record) -> None:
-        """Keep a record; from here on a kill can't lose it. Raises ``OSError``."""
-        if self._current is None:
-            self._current = self._new()
-        self._current.append(record)
+        """Keep the record of a call that ended; from here on a kill can't lose it. Raises ``OSError``."""
+        current = self._current or self._begin()
+        self._open.pop(record.id, None)
+        current.append(_line(record))
 
     def rotate(self, *, at: int = SEGMENT_MAX) -> Segment | None:
-        """Close the current segment for writing and return it, if it has grown to ``at`` bytes."""
+        """Close the current segment for writing and return it, if ``at`` bytes have come to it.
+
+        The next one begins with the calls that are open now, so that each segment may go once its records are kept.
+        """
         segment = self._current
-        if segment is None or segment.size < max(at, 1):
+        if segment is None or segment.size - segment.carried < max(at, 1):
             return None
         self._current = None
+        if self._open:
+            self._begin()
         return segment
 
     def sync(self) -> None:
@@ -92,22 +128,49 @@ class Journal:
         """Take over the segments of workers that are gone."""
         if not self._directory.is_dir():
             return
-        mine = {segment.path for segment in self.waiting} | ({self._current.path} if self._current else set())
+        known = {segment.worker for group in self.orphans for segment in group} | {self._worker}
+        paths: dict[str, list[Path]] = {}
         for path in sorted(self._directory.glob("*.journal")):
-            if path not in mine and (segment := _lock(path)):
-                self.waiting.append(segment)
+            paths.setdefault(path.stem.rpartition("-")[0], []).append(path)
+        for worker, theirs in paths.items():
+            if worker not in known and (segments := _lock_all(theirs)):
+                self.orphans.append(segments)
 
     @property
     def size(self) -> int:
         """Bytes that are not yet known to be in the database."""
-        return sum(segment.size for segment in self.waiting) + (self._current.size if self._current else 0)
+        others = sum(segment.size for group in (self.waiting, *self.orphans) for segment in group)
+        return others + (self._current.size - self._current.carried if self._current else 0)
 
-    def _new(self) -> Segment:
+    def _begin(self) -> Segment:
+        """Open the next segment, and say in it which calls are open. Raises ``OSError``."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._directory / f"{os.getpid()}-{secrets.token_hex(6)}.journal"
+        path = self._directory / f"{self._worker}-{self._number:06}.journal"
+        self._number += 1
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        return Segment(path, handle)
+        self._current = segment = Segment(path, handle)
+        if self._open:
+            segment.append(b"".join(self._open.values()))
+            segment.carried = segment.size
+        return segment
+
+
+def _line(record: Record) -> bytes:
+    return msgspec.json.encode(record) + b"\n"
+
+
+def _lock_all(paths: list[Path]) -> list[Segment]:
+    """Return all of a worker's segments, or none of them where somebody still has one."""
+    segments: list[Segment] = []
+    for path in paths:
+        segment = _lock(path)
+        if segment is None:
+            for taken in segments:
+                taken.release()
+            return []
+        segments.append(segment)
+    return segments
 
 
 def _lock(path: Path) -> Segment | None:

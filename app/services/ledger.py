@@ -7,17 +7,19 @@ from datetime import datetime
 import gevent
 import msgspec
 import structlog
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.logs import CallLog
-from app.models import OwnedObject, Record
 from app.protocol import record as values
 from app.protocol.call import Caller
-from app.protocol.endpoints import ObjectKind
+from app.protocol.endpoints import BY_NAME, Kind
 from app.protocol.errors import Problem, RelayError
-from app.protocol.usage import Usage, UsageState
-from app.services.pen import Pen, usage_row
+from app.protocol.price import FREE, Bill, at, bill
+from app.protocol.usage import Usage, UsageState, tokens_of
+from app.services.background import complete
+from app.services.directory import Directory
+from app.services.pen import Pen
 
 log = structlog.get_logger()
 
@@ -45,40 +47,58 @@ class CallLine(msgspec.Struct, tag_field="event", tag="call", frozen=True):
 class Ledger:
     """Writes through the pen."""
 
-    def __init__(self, engine: Engine, pen: Pen, calls: CallLog) -> None:
+    def __init__(self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory) -> None:
         self._engine = engine
         self._pen = pen
         self._calls = calls
+        self._directory = directory
+        pen.closed = self._closed
 
     def admit(self) -> None:
         """Raise ``RelayError`` (503) when there is no room left to keep the record of another call."""
         if not self._pen.accepts:
             raise RelayError(Problem.OVERLOADED, "Realms can't keep records now; try again later.", retry_after=30)
 
+    def open(self, record: values.Record) -> None:
+        """Keep that a call has begun: a record with the end ``aborted``, which holds if no other follows."""
+        self._pen.open(_storable(record))
+
     def settle(self, record: values.Record) -> None:
-        """Keep a finished call's record."""
-        record = _storable(record)
+        """Keep a finished call's record, and what it cost."""
+        record = self._billed(_storable(record))
         self._pen.note(record)
         self._calls.add(_line(record))
+
+    def _billed(self, record: values.Record) -> values.Record:
+        bill = self._bill(record)
+        return msgspec.structs.replace(record, cost=bill.cost, price=bill.price)
+
+    def _bill(self, record: values.Record) -> Bill:
+        """Return what a call costs; nothing where no provider took it on, or nothing is charged for its kind."""
+        endpoint = BY_NAME[record.endpoint]
+        answered = record.attempts[-1].status if record.attempts else 0
+        if endpoint.kind is Kind.TOOL or not endpoint.needs_model:
+            return FREE
+        if record.usage.state is UsageState.UNKNOWN and answered is not None and not 200 <= answered < 300:
+            return FREE
+        model = self._directory.snapshot.model(record.model)
+        return bill(at(model.prices, record.at) if model else None, record.usage)
+
+    def _closed(self, record: values.Record) -> values.Record:
+        """Return the record of a call whose worker died: its answer is guessed at nothing, its request by its size."""
+        usage = record.usage
+        if BY_NAME[record.endpoint].kind is Kind.CREATE:
+            usage = usage.at_least(input=tokens_of(record.bytes_in), output=0)
+        return self._billed(msgspec.structs.replace(record, usage=usage))
 
     def complete(self, caller: Caller, object_id: str, usage: Usage) -> None:
         """Give the record of a background response the usage that its owner has now read; aside, nobody waits."""
         gevent.spawn(self._complete, caller, object_id, usage)
 
     def _complete(self, caller: Caller, object_id: str, usage: Usage) -> None:
-        made_by = (
-            select(OwnedObject.call_id)
-            .where(
-                OwnedObject.user_id == caller.user_id,
-                OwnedObject.kind == ObjectKind.RESPONSE.value,
-                OwnedObject.object_id == object_id,
-            )
-            .scalar_subquery()
-        )
-        unsettled = update(Record).where(Record.id == made_by, Record.usage_state == UsageState.UNKNOWN.value)
         try:
             with self._engine.begin() as connection:
-                connection.execute(unsettled.values(end=values.End.COMPLETED.value, **usage_row(usage)))
+                complete(connection, caller.user_id, object_id, usage=usage, billed=self._billed)
         except (SQLAlchemyError, OSError) as error:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
 

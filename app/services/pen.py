@@ -7,6 +7,7 @@ in the journal already, and reaches the database with the next commit.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -18,10 +19,10 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from app.models import Attempt, OwnedObject, Record
+from app.models import OwnedObject
 from app.protocol import record as values
-from app.protocol.usage import Usage
 from app.services.journal import Journal, Segment
+from app.services.posting import Row, post
 
 NOTE_S = 0.05
 """How long records wait for company."""
@@ -33,7 +34,6 @@ CLAIM_S = 8.0
 COMMIT_S = 5.0
 """After this a database that doesn't answer counts as away."""
 BACKLOG_MAX = 256 * 1024 * 1024
-Row = dict[str, Any]
 _REFUSED = (DataError, IntegrityError)
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
 log = structlog.get_logger()
@@ -63,6 +63,8 @@ class Pen:
         self._ill = False
         self._disk_full = False
         self._synced = self._adopted = 0.0
+        self.closed: Callable[[values.Record], values.Record] = lambda record: record
+        """Says what is known of a call whose worker died."""
 
     def start(self) -> None:
         """Begin to write, in this worker's hub."""
@@ -83,11 +85,18 @@ class Pen:
         except gevent.Timeout:
             raise Unavailable from None
 
+    def open(self, record: values.Record) -> None:
+        """Keep that a call has begun, so that it leaves a record even if this worker dies; ``note`` closes it."""
+        self._write_down(self._journal.open, record)
+
     def note(self, record: values.Record) -> None:
         """Keep a record: in the journal at once, in the database soon."""
         self._notes.append(record)
+        self._write_down(self._journal.append, record)
+
+    def _write_down(self, how: Callable[[values.Record], None], record: values.Record) -> None:
         try:
-            self._journal.append(record)
+            how(record)
             self._disk_full = False
         except OSError as error:
             self._disk_full = True
@@ -128,7 +137,7 @@ class Pen:
             self._write()
         if self._ill:
             self._recover()
-        elif self._journal.waiting:
+        elif self._journal.waiting or self._journal.orphans:
             self._replay()
 
     def _write(self) -> None:
@@ -149,10 +158,10 @@ class Pen:
         if grown:
             grown.remove()
 
-    def _commit_batch(self, claims: list[_Claim], notes: list[values.Record]) -> None:
+    def _commit_batch(self, claims: list[_Claim], notes: list[values.Record], *, again: bool = False) -> None:
         """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
         try:
-            all_new = self._commit([row for claim in claims for row in claim.rows], notes)
+            all_new = self._commit([row for claim in claims for row in claim.rows], notes, again=again)
         except _REFUSED:
             for claim in claims:
                 self._commit_claim(claim)
@@ -171,7 +180,7 @@ class Pen:
 
     def _commit_note(self, note: values.Record) -> None:
         try:
-            self._commit([], [note])
+            self._commit([], [note], again=True)
         except _REFUSED as error:
             log.error("record_refused", call=note.id, error=type(error).__name__)
 
@@ -197,26 +206,46 @@ class Pen:
         log.info("database_back")
 
     def _replay(self) -> None:
-        """Bring a waiting segment into the database; a second time changes nothing."""
-        segment = self._journal.waiting[0]
+        """Bring waiting segments into the database; a second time changes nothing."""
         try:
-            for portion in segment.records():
-                self._commit_batch([], portion)
+            if self._journal.waiting:
+                for _ in self._replayed(self._journal.waiting[:1]):
+                    pass  # calls that were open then are this worker's own, and live on or have been settled since
+                self._journal.waiting.pop(0).remove()
+            else:
+                self._replay_orphans(self._journal.orphans[0])
         except _AWAY:
             self._ill = True
-            return
-        self._journal.waiting.pop(0)
-        segment.remove()
 
-    def _commit(self, claims: list[Row], notes: list[values.Record]) -> bool:
+    def _replay_orphans(self, segments: list[Segment]) -> None:
+        """Bring in what a dead worker left: the records of calls that ended, then those of calls that died with it."""
+        died = list(self._replayed(segments))
+        for start in range(0, len(died), BATCH_MAX):
+            portion = [self.closed(record) for record in died[start : start + BATCH_MAX]]
+            self._commit_batch([], portion, again=True)
+        self._journal.orphans.pop(0)
+        for segment in segments:
+            segment.remove()
+
+    def _replayed(self, segments: list[Segment]) -> Iterator[values.Record]:
+        """Bring in the records of calls that ended; then yield those of calls that were open at the end."""
+        opened: dict[str, values.Record] = {}
+        for segment in segments:
+            for portion in segment.records():
+                ended = [record for record in portion if record.end is not values.End.ABORTED]
+                opened |= {record.id: record for record in portion if record.end is values.End.ABORTED}
+                if ended:
+                    self._commit_batch([], ended, again=True)
+                for record in ended:
+                    opened.pop(record.id, None)
+        yield from opened.values()
+
+    def _commit(self, claims: list[Row], notes: list[values.Record], *, again: bool = False) -> bool:
         """Write it all, or nothing. Returns whether every claim made a new row."""
         with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
             made = connection.execute(self._claiming, claims).rowcount if claims else 0
             if notes:
-                connection.execute(_once(self._engine, Record), [_record_row(note) for note in notes])
-                attempts = [row for note in notes for row in _attempt_rows(note)]
-                if attempts:
-                    connection.execute(_once(self._engine, Attempt), attempts)
+                post(connection, notes, again=again)
         return made == len(claims)
 
 
@@ -227,50 +256,3 @@ def _once(engine: Engine, table: Any) -> Any:
     if engine.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return insert(table).prefix_with("IGNORE")
-
-
-def _record_row(note: values.Record) -> Row:
-    row = {name: getattr(note, name) for name in _SAME}
-    last = note.attempts[-1] if note.attempts else None
-    place = {
-        "upstream_id": last.upstream_id if last else None,
-        "credential_id": last.credential_id if last else None,
-    }
-    return row | place | usage_row(note.usage) | {"at": values.moment(note.at), "end": note.end.value}
-
-
-def usage_row(usage: Usage) -> Row:
-    """Return the columns of a record that hold its usage."""
-    return {
-        "usage_state": usage.state.value,
-        "input_tokens": usage.input,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_5m_tokens": usage.cache_write_5m,
-        "cache_write_1h_tokens": usage.cache_write_1h,
-        "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning,
-        "usage_raw": usage.raw,
-    }
-
-
-_SAME = (
-    "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "stream", "status",
-    "reason", "first_byte_ms", "total_ms", "bytes_in", "bytes_out",
-)  # fmt: skip
-
-
-def _attempt_rows(note: values.Record) -> list[Row]:
-    return [
-        {
-            "record_id": note.id,
-            "n": n,
-            "upstream_id": attempt.upstream_id,
-            "credential_id": attempt.credential_id,
-            "status": attempt.status,
-            "error": attempt.error,
-            "first_byte_ms": attempt.first_byte_ms,
-            "total_ms": attempt.total_ms,
-            "upstream_request_id": attempt.upstream_request_id,
-        }
-        for n, attempt in enumerate(note.attempts)
-    ]

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Row, Select, select
 from app.models import Credential, Model, Route, Token, Upstream, User
 from app.models.base import utcnow
 from app.protocol.call import Caller, Place
+from app.protocol.price import Price
+from app.services import pricing
 from app.services.keys import mark
 from app.services.vault import Vault, VaultError
 
@@ -42,12 +44,16 @@ class RouteEntry(msgspec.Struct, frozen=True):
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """An enabled model with its enabled routes, best first; ``created`` in seconds since the epoch."""
+    """An enabled model with its enabled routes, best first, and its prices, newest first.
+
+    ``created`` in seconds since the epoch.
+    """
 
     name: str
     owned_by: str
     created: int
     routes: tuple[RouteEntry, ...]
+    prices: tuple[Price, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -151,12 +157,14 @@ def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict
         if upstream is not None:
             priority = upstream.priority if row.priority is None else row.priority
             routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority))
+    prices = pricing.by_model(connection)
     return {
         row.name: ModelEntry(
             row.name,
             row.owned_by,
             int(row.created_at.timestamp()),
             tuple(sorted(routes.get(row.id, ()), key=lambda route: -route.priority)),
+            prices.get(row.id, ()),
         )
         for row in connection.execute(select(Model.__table__).where(Model.enabled).order_by(Model.name))
     }

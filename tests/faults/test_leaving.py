@@ -66,7 +66,8 @@ def test_leaving_between_events_is_noticed(house, sim, talk, behind):
         client.send(talk, "events=10,fault=hang_after:3").sock.sendall(behind)
         client.read_until(b"\n\n", times=3)
         record = assert_noticed(house, sim, client, reached(sim, since)["n"])
-    assert record["usage_state"] == ("partial" if talk is MESSAGES else "unknown")
+    assert record["usage_state"] == ("partial" if talk is MESSAGES else "estimated")
+    assert record["input_tokens"] > 0
     assert record["bytes_out"] > 0
 
 

@@ -1,5 +1,6 @@
 """Records outlive their worker: whatever was written whole is replayed, by one worker, and changes nothing twice."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.protocol.record import End
 from app.services.journal import REPLAY_AT_ONCE, Journal
 from tests.services.writing import record
 
@@ -18,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import sys, time
 from pathlib import Path
+from app.protocol.record import End
 from app.services.journal import Journal
 from tests.services.writing import record
 journal = Journal(Path(sys.argv[1]))
@@ -44,7 +47,7 @@ def all_records(segment):
 def adopted(folder):
     journal = Journal(folder)
     journal.adopt()
-    return journal.waiting
+    return [segment for group in journal.orphans for segment in group]
 
 
 def left_behind(folder, count):
@@ -83,12 +86,40 @@ def test_a_segment_is_taken_over_by_one_worker_alone(folder):
     first, second = Journal(folder), Journal(folder)
     first.adopt()
     second.adopt()
-    assert (len(first.waiting), second.waiting) == (1, [])
+    assert (len(first.orphans), second.orphans) == (1, [])
     first.adopt()
-    assert len(first.waiting) == 1
-    first.waiting[0].remove()
+    assert len(first.orphans) == 1
+    first.orphans[0][0].remove()
     second.adopt()
-    assert second.waiting == []
+    assert second.orphans == []
+
+
+def test_a_workers_segments_are_taken_over_together_or_not_at_all(folder):
+    """One of them may say how a call ended that another says is open."""
+    left_behind(folder, 1)
+    (path,) = files(folder)
+    later = path.with_name(path.name.replace("000000", "000001"))
+    later.write_bytes(path.read_bytes())
+    with later.open("rb+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert adopted(folder) == []
+    assert [segment.path for segment in adopted(folder)] == [path, later]
+
+
+def test_the_next_segment_begins_with_the_calls_that_are_open(folder):
+    journal = Journal(folder)
+    for number in (1, 2):
+        journal.open(record(number, end=End.ABORTED))
+    journal.append(record(1))
+    first = journal.rotate(at=0)
+    assert [entry.id for entry in all_records(first)] == [record(n).id for n in (1, 2, 1)]
+    first.remove()
+    assert [each.read_bytes().count(b"\n") for each in files(folder)] == [1]
+    assert journal.rotate(at=1) is None, "what is only carried along is no reason for another segment"
+    journal.append(record(2))
+    assert [entry.end for entry in all_records(journal.rotate(at=0))] == [End.ABORTED, End.COMPLETED]
+    assert files(folder) != []
+    assert journal.size == 0
 
 
 def test_nobody_takes_over_ones_own_segments(folder):

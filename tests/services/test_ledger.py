@@ -15,6 +15,7 @@ from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.usage import UNKNOWN, from_object
 from app.services.ledger import Ledger
+from app.services.snapshot import EMPTY
 from tests.services.writing import away, claim_row, record, writing
 
 pytestmark = pytest.mark.any_database
@@ -26,7 +27,10 @@ def book(alice, bob, tmp_path):
     people = SimpleNamespace(alice=Caller(alice.id, 1, "m"), bob=Caller(bob.id, 2, "m"))
     db.session.remove()
     with writing(db.engine, tmp_path / "journal") as pen:
-        yield SimpleNamespace(ledger=Ledger(db.engine, pen, CallLog()), pen=pen, people=people)
+        directory = SimpleNamespace(snapshot=EMPTY)
+        yield SimpleNamespace(
+            ledger=Ledger(db.engine, pen, CallLog(), directory), pen=pen, people=people, directory=directory
+        )
 
 
 def rows():

@@ -4,11 +4,13 @@ import os
 from types import SimpleNamespace
 
 import gevent
+import msgspec
 import pytest
 from sqlalchemy import event, select, text
 
 from app.extensions import db
-from app.models import Attempt, OwnedObject, Record
+from app.models import Attempt, ConversationTotal, OwnedObject, Record, Rollup
+from app.protocol.record import End
 from app.services.journal import Journal
 from app.services.pen import Pen, Unavailable
 from tests.services.writing import at_once, away, claim_row, record, writing
@@ -132,6 +134,67 @@ def test_a_record_that_comes_twice_is_kept_once(pen):
     eventually(lambda: len(rows(Record)) == 2)
     assert [row.status for row in rows(Record)] == [200, 200]
     assert len(rows(Attempt)) == 4
+
+
+def sums(model=Rollup):
+    return [(row.requests, row.input_tokens, row.output_tokens, row.cost_nanos, row.errors) for row in rows(model)]
+
+
+def test_every_sum_grows_with_the_record_and_once_with_each(pen):
+    pen.note(record(1, cost=70, conversation="c" * 32))
+    eventually(lambda: rows(Record))
+    pen.note(record(1, cost=70, conversation="c" * 32))
+    pen.note(record(2, cost=5, status=500))
+    pen.note(record(3, at=1_800_003_600.0, user_id=2, cost=None))
+    eventually(lambda: len(rows(Record)) == 3)
+    assert sums() == [(2, 4, 8, 75, 1), (1, 2, 4, 0, 0)]
+    assert [row.unpriced for row in rows(Rollup)] == [0, 1]
+    assert sums(ConversationTotal) == [(1, 2, 4, 70, 0)]
+
+
+def left(folder, *entries):
+    """A dead worker's journal."""
+    journal = Journal(folder)
+    for entry in entries:
+        (journal.open if entry.end is End.ABORTED else journal.append)(entry)
+    segment = journal.rotate(at=0)
+    segment.release()
+    journal._current and journal._current.release()
+
+
+def test_a_call_whose_worker_died_leaves_a_record(ids, folder):
+    left(folder, record(1, end=End.ABORTED), record(2, end=End.ABORTED), record(1))
+    with writing(db.engine, folder) as pen:
+        pen.closed = lambda record: msgspec.structs.replace(record, cost=9)
+        eventually(lambda: len(rows(Record)) == 2)
+        eventually(lambda: not list(folder.glob("*.journal")))
+    assert [(row.end, row.cost_nanos) for row in rows(Record)] == [("completed", None), ("aborted", 9)]
+
+
+def test_who_died_is_told_of_once_all_that_the_worker_wrote_was_read(ids, folder):
+    """The end of a call may stand in a later segment than its beginning."""
+    first = Journal(folder)
+    first.open(record(1, end=End.ABORTED))
+    one = first.rotate(at=0)
+    first.append(record(1))
+    one.release()
+    first._current.release()
+    with writing(db.engine, folder):
+        eventually(lambda: not list(folder.glob("*.journal")))
+    assert [row.end for row in rows(Record)] == ["completed"]
+
+
+def test_calls_of_a_living_worker_are_open_and_not_dead(ids, folder):
+    with writing(db.engine, folder) as pen:
+        pen.open(record(1, end=End.ABORTED))
+        with away(db.engine):
+            pen.note(record(2))
+            eventually(lambda: pen._ill)
+        eventually(lambda: len(rows(Record)) == 1)
+        eventually(lambda: not pen._journal.waiting)
+        pen.note(record(1))
+        eventually(lambda: len(rows(Record)) == 2)
+    assert [row.end for row in rows(Record)] == ["completed", "completed"]
 
 
 def test_a_flush_leaves_nothing_behind(ids, folder):

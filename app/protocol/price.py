@@ -1,0 +1,125 @@
+"""What a call costs: whole nano-dollars, from counts and rates that are whole numbers too.
+
+A rate is in nano-dollars for a million tokens (USD 3 a million is 3,000,000,000), so that the smallest real prices
+stay exact; a cost is rounded once, half up, to the nano-dollar. What has no price costs "unknown": neither zero nor a
+default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from app.protocol.usage import Usage
+
+MILLION = 1_000_000
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nano-dollars for a million tokens of each kind, and for one search; None is unknown.
+
+    Cache reads and five-minute writes without a rate of their own cost what fresh input does. What providers sell
+    dearer than plain tokens (hour-long cache writes, audio, searches) has no such fallback.
+    """
+
+    input: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    output: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    web_search: int | None = None
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """The rates of calls whose whole input (cached included) has more than ``above`` tokens: for all their tokens."""
+
+    above: int
+    rates: Rates
+
+
+class Tariff(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Rates, and those above thresholds of input, lowest first."""
+
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+
+    def at(self, input_tokens: int) -> Rates:
+        """Return the rates for a call with so much input."""
+        return next((tier.rates for tier in reversed(self.tiers) if input_tokens > tier.above), self.rates)
+
+
+class Price(msgspec.Struct, frozen=True):
+    """One version of a model's prices, in force from ``valid_from`` (seconds since the epoch) on."""
+
+    id: int
+    valid_from: float
+    standard: Tariff
+    services: dict[str, Tariff] = {}
+    """Tariffs by the provider's service tier, where that isn't the usual one."""
+
+    def rates(self, usage: Usage) -> Rates | None:
+        """Return the rates that a call's usage falls under; None where its service tier has no price."""
+        tariff = self.services.get(usage.service_tier) if usage.service_tier else self.standard
+        if tariff is None:
+            return None
+        read = (usage.input or 0) + (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+        return tariff.at(read)
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """What a call costs in nano-dollars (None: unknown), and the price snapshot that this was computed with."""
+
+    cost: int | None
+    price: dict[str, Any] | None = None
+
+
+FREE = Bill(0)
+UNPRICED = Bill(None)
+
+
+def at(prices: tuple[Price, ...], moment: float) -> Price | None:
+    """Return the version in force at ``moment``; ``prices`` has the newest first."""
+    return next((price for price in prices if price.valid_from <= moment), None)
+
+
+def bill(price: Price | None, usage: Usage) -> Bill:
+    """Return what a call with this usage costs."""
+    rates = price.rates(usage) if price is not None else None
+    if price is None or rates is None or (usage.input is None and usage.output is None):
+        return UNPRICED
+    told = {"id": price.id} | msgspec.structs.asdict(rates)
+    kept = {name: value for name, value in told.items() if value is not None}
+    return Bill(cost(rates, usage), kept)
+
+
+def cost(rates: Rates, usage: Usage) -> int | None:
+    """Return the cost in nano-dollars, or None where a kind that was used has no rate."""
+    total = 0
+    for _name, count, rate in lines(rates, usage):
+        if rate is None:
+            return None
+        total += count * rate
+    searches = usage.web_searches or 0
+    if searches and rates.web_search is None:
+        return None
+    return (total + MILLION // 2) // MILLION + searches * (rates.web_search or 0)
+
+
+def lines(rates: Rates, usage: Usage) -> list[tuple[str, int, int | None]]:
+    """Return what is paid for by the token: kind, how many, and its rate. Kinds that weren't used are left out."""
+    audio_in, audio_out = usage.audio_input or 0, usage.audio_output or 0
+    read = rates.input if rates.cache_read is None else rates.cache_read
+    wrote = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
+    found = (
+        ("input", (usage.input or 0) - audio_in, rates.input),
+        ("audio_input", audio_in, rates.audio_input),
+        ("cache_read", usage.cache_read or 0, read),
+        ("cache_write_5m", usage.cache_write_5m or 0, wrote),
+        ("cache_write_1h", usage.cache_write_1h or 0, rates.cache_write_1h),
+        ("output", (usage.output or 0) - audio_out, rates.output),
+        ("audio_output", audio_out, rates.audio_output),
+    )
+    return [line for line in found if line[1]]

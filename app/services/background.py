@@ -1,0 +1,51 @@
+"""Settles what a background response used, once somebody has seen its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select, update
+
+from app.models import OwnedObject, Record
+from app.protocol import record as values
+from app.protocol.endpoints import ObjectKind
+from app.protocol.usage import Usage, UsageState
+from app.services import posting
+
+
+def complete(
+    connection: Connection,
+    user_id: int,
+    object_id: str,
+    *,
+    usage: Usage,
+    billed: Callable[[values.Record], values.Record],
+) -> None:
+    """Give the record that made a response its usage and cost, and every sum its share; one that is known stays."""
+    made_by = (
+        select(OwnedObject.call_id)
+        .where(
+            OwnedObject.user_id == user_id,
+            OwnedObject.kind == ObjectKind.RESPONSE.value,
+            OwnedObject.object_id == object_id,
+        )
+        .scalar_subquery()
+    )
+    unsettled = Record.usage_state == UsageState.UNKNOWN.value
+    row = connection.execute(select(Record.__table__).where(Record.id == made_by, unsettled)).first()
+    if row is None:
+        return
+    whole = billed(_value(row, usage))
+    changes = posting.usage_row(usage) | {"cost_nanos": whole.cost, "price": whole.price}
+    changes["end"] = values.End.COMPLETED.value
+    mine = update(Record).where(Record.id == row.id, unsettled).values(**changes)
+    if connection.execute(mine).rowcount:
+        before = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        posting.move(connection, [(before, before | changes)])
+
+
+def _value(row: object, usage: Usage) -> values.Record:
+    fields = ("id", "request_id", "user_id", "token_id", "endpoint", "protocol", "status", "total_ms", "model")
+    told = {name: getattr(row, name) for name in fields}
+    moment = row.at.timestamp()  # type: ignore[attr-defined]
+    return values.Record(at=moment, end=values.End.COMPLETED, usage=usage, **told)
