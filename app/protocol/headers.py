@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 TO_UPSTREAM = frozenset({
     "accept", "content-type", "user-agent", "openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
-    "session-id", "thread-id", "conversation-id", "x-client-request-id", "originator", "version",
+    "session-id", "thread-id", "x-session-id", "conversation-id", "x-client-request-id", "originator", "version",
     "x-app", "anthropic-dangerous-direct-browser-access",
 })  # fmt: skip
 TO_UPSTREAM_PREFIXES = ("x-stainless-", "x-codex-", "x-openai-", "x-claude-code-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.protocol.call import Call, Owned, Reply, Target
+from app.protocol.conversation import conversation_of
 from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
@@ -52,6 +53,8 @@ class Relay:
             self._ledger.admit()
             if call.endpoint.kind is Kind.LIST:
                 return self._tap.listed(call, self._listing.page(call, live=live), live=live)
+            conversation = conversation_of(call)
+            trace.conversation = conversation.key if conversation.named else ""
             trace.begin()
             link = self._open(call, live=live, trace=trace)
             return self._tap.reply(call, link, live=live, trace=trace)

@@ -41,6 +41,7 @@ class Trace:
         self._at = time.time_ns() / 1e9
         self._attempts: list[Attempt] = []
         self.settled = False
+        self.conversation = ""
         self._upstream_model = ""
         self.first_byte_ms: int | None = None
         self.first_content_ms: int | None = None
@@ -119,6 +120,7 @@ class Trace:
             bytes_in=0 if call.body is None else len(call.body.body),
             bytes_out=self.bytes_out,
             usage=usage,
+            conversation=self.conversation,
             attempts=tuple(self._attempts),
         )
 

@@ -1,0 +1,165 @@
+"""Tells which conversation a call belongs to, and whether its body carries state that only one account can read.
+
+What names it, the first that is there: a session's header, ``prompt_cache_key``, the session in Anthropic's
+``metadata.user_id``, ``conversation``; else how the conversation begins. Sources: the measured requests of Codex CLI
+and Claude Code, OpenAI's and Anthropic's API references.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+import msgspec
+
+from app.protocol.call import Call
+from app.protocol.endpoints import Protocol
+from app.protocol.envelope import Envelope
+
+HEADERS = ("session-id", "thread-id", "x-session-id", "x-claude-code-session-id", "conversation-id")
+"""Headers that name a session, the best first; as WSGI spells them, so ``session_id`` is the first as well."""
+GIST = 4096
+"""How much of each end of a text counts towards what it is, in bytes."""
+_SESSION = re.compile(r"session_([\w-]{8,})")
+_SEALED = re.compile(rb'"encrypted_content"\s*:\s*"[^"]')
+_SIGNED = re.compile(rb'"signature"\s*:\s*"[^"]|"redacted_thinking"')
+_BEGINNINGS = {"responses": ("instructions", "input"), "chat": ("", "messages"), "messages": ("system", "messages")}
+_turns = msgspec.json.Decoder(list[msgspec.Raw])
+_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """Which conversation a call belongs to.
+
+    ``key`` is 32 hex digits, the caller's own and not to be turned back into what it was made of; empty where a call
+    is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning. ``sealed``
+    says that the body carries state that only the account which made it can read.
+    """
+
+    key: str = ""
+    named: bool = False
+    sealed: bool = False
+
+
+class _Turn(msgspec.Struct):
+    role: str | None = None
+
+
+class _UserId(msgspec.Struct):
+    session_id: str = ""
+
+
+_turn = msgspec.json.Decoder(_Turn)
+_user_id = msgspec.json.Decoder(_UserId)
+
+
+def conversation_of(call: Call) -> Conversation:
+    """Return the conversation of a call; never raises, whatever the client sent."""
+    body = call.body
+    if body is None or not call.endpoint.needs_model:
+        return Conversation()
+    source, name = _by_header(call) or _by_body(body) or ("", b"")
+    if source:
+        return Conversation(_digest(call, source, name), named=True, sealed=_is_sealed(call, body))
+    beginning = _beginning(call, body)
+    key = _digest(call, "beginning", beginning) if beginning else ""
+    return Conversation(key, sealed=_is_sealed(call, body))
+
+
+def _digest(call: Call, source: str, name: bytes) -> str:
+    """Return a hash keyed by the caller's secret mark: no other user's, and of no use for guessing names."""
+    key = call.caller.owner_mark.encode()[:64]
+    return blake2b(name, digest_size=16, key=key, person=source.encode()[:16]).hexdigest()
+
+
+def _by_header(call: Call) -> tuple[str, bytes] | None:
+    given = {name: value for name, value in call.headers if name in HEADERS}
+    for name in HEADERS:
+        if value := given.get(name):
+            return name, value.encode("utf-8", "replace")
+    return None
+
+
+def _by_body(body: Envelope) -> tuple[str, bytes] | None:
+    if (name := _text(body, "prompt_cache_key")) is not None:
+        return "prompt_cache_key", name.encode("utf-8", "replace")
+    if (session := _anthropic_session(body)) is not None:
+        return "user_id", session.encode("utf-8", "replace")
+    raw = body.raw("conversation")
+    if raw is not None and raw not in (b"null", b'""'):
+        return "conversation", raw
+    return None
+
+
+def _text(body: Envelope, name: str) -> str | None:
+    raw = body.raw(name)
+    if raw is None or not raw.startswith(b'"'):
+        return None
+    try:
+        return msgspec.json.decode(raw, type=str) or None
+    except _BROKEN:
+        return None
+
+
+def _anthropic_session(body: Envelope) -> str | None:
+    """Return the session part of ``metadata.user_id``: a member of a JSON string, or what follows ``session_``."""
+    raw = body.raw("metadata")
+    if raw is None or b'"user_id"' not in raw:
+        return None
+    try:
+        user_id = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["user_id"]
+        told = msgspec.json.decode(user_id, type=str)
+        if told.startswith("{"):
+            return _user_id.decode(told).session_id or None
+    except (*_BROKEN, KeyError):
+        return None
+    found = _SESSION.search(told)
+    return found[1] if found else None
+
+
+def _beginning(call: Call, body: Envelope) -> bytes:
+    """Return what tells one conversation from another without a name: its instructions and its first user turn."""
+    system, turns = _BEGINNINGS.get(call.endpoint.name.partition(".")[0], ("", ""))
+    raw = body.raw(turns)
+    if not raw:
+        return b""
+    parts = [_gist(body.raw(system) or b"")]
+    if raw.startswith(b"["):
+        parts += _first_turns(raw)
+    else:
+        parts.append(_gist(raw))
+    return b"\0".join(parts)
+
+
+def _first_turns(raw: bytes) -> list[bytes]:
+    """Return the gist of each turn up to the user's first."""
+    try:
+        turns = _turns.decode(raw)
+    except _BROKEN:
+        return [_gist(raw)]
+    parts = []
+    for turn in turns:
+        parts.append(_gist(bytes(turn)))
+        try:
+            if _turn.decode(turn).role == "user":
+                break
+        except _BROKEN:
+            continue
+    return parts
+
+
+def _gist(text: bytes) -> bytes:
+    """Return a long text's ends and length in place of the whole."""
+    return text if len(text) <= 2 * GIST else b"%b\0%d\0%b" % (text[:GIST], len(text), text[-GIST:])
+
+
+def _is_sealed(call: Call, body: Envelope) -> bool:
+    """Whether there are encrypted items (OpenAI) or signed thoughts (Anthropic) in the body.
+
+    Inside a text the quotes of these names would be escaped, so that words about them aren't taken for them.
+    """
+    if call.endpoint.protocol is Protocol.ANTHROPIC:
+        raw = body.raw("messages") or b""
+        return b'thinking"' in raw and _SIGNED.search(raw) is not None
+    raw = body.raw("input") or b""
+    return b'"encrypted_content"' in raw and _SEALED.search(raw) is not None
