@@ -83,15 +83,14 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Let the house follow the worker's life and its connections."""
+    """Set the house going in this worker."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the master too, and that one tells us with SIGQUIT
     signal.signal(signal.SIGQUIT, lambda *_: _hurry(worker))
-    house = worker.wsgi.extensions["realms.house"]
-    house.start(lambda: worker.alive)
-    worker.handle = house.drain.seeing(worker.handle)
-    worker.handle_request = house.drain.serving(worker.handle_request)
+    from app import server as floor
+
+    floor.install(worker)
 
 
 def _hurry(worker):

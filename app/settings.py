@@ -61,6 +61,7 @@ class Settings(BaseModel):
     # What callers may send, and how long anyone may take
     body_max_mb: float = Field(default=32, gt=0, le=1024)
     body_s: float = Field(default=30, gt=0)
+    heartbeat_s: float = Field(default=15, ge=0)
     write_s: float = Field(default=60, gt=0)
     connect_s: float = Field(default=10, gt=0)
     first_byte_s: float = Field(default=300, gt=0)

@@ -36,17 +36,21 @@ class House:
     watch: Watch
     drain: Drain
     calls: CallLog
+    settings: Settings
     started: bool = False
 
-    def start(self, alive: Callable[[], bool] = lambda: True) -> None:
-        """Begin to work, in this worker's hub; ``alive`` tells whether the server wants the worker to live on."""
+    def start(self, alive: Callable[[], bool] = lambda: True, close_idle: Callable[[], None] = lambda: None) -> None:
+        """Begin to work, in this worker's hub.
+
+        ``alive`` tells whether the server wants the worker to live on, ``close_idle`` ends connections without a call.
+        """
         if self.started:
             return
         self.started = True
         self.directory.start()
         self.pen.start()
         self.watch.start()
-        self.drain.start(alive)
+        self.drain.start(alive, close_idle)
         self.calls.start()
 
     def stop(self) -> None:
@@ -62,7 +66,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     directory = Directory(engine, vault, mark_key=settings.secret_key.get_secret_value())
     egress = Egress(settings)
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
-    watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s)
+    watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     drain = Drain(watch, drain_s=settings.drain_s)
     calls = CallLog()
     router = Router(directory)
@@ -76,6 +80,6 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     app.extensions["realms"] = Context(settings, vault, directory, egress)
-    house = House(directory, pen, watch, drain, calls)
+    house = House(directory, pen, watch, drain, calls, settings)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
     return house

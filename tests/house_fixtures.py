@@ -17,11 +17,15 @@ def provider():
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def house(request, provider, tmp_path_factory, worker_name):
-    """One running Realms for each database, shared; tests leave it as they found it."""
+    """One running Realms for each database, shared; tests leave it as they found it.
+
+    The one on SQLite runs as it is shipped, the one on PostgreSQL without what is only there for speed
+    (`REALMS_FAST=0`): whatever is tested on both databases is tested on both ways through the server, too.
+    """
     folder = tmp_path_factory.mktemp(f"house-{request.param}")
     name = f"realms_{folder.name.replace('-', '_')}_{worker_name}_{os.getpid()}"  # each folder of tests has its own
     with live.database(request.param, folder, name) as url:
-        with live.open_house(folder, url, provider) as running:
+        with live.open_house(folder, url, provider, fast="1" if request.param == "sqlite" else "0") as running:
             yield running
 
 

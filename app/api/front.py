@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TAKEN: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in ENDPOINTS if endpoint.metered}
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_STATUS = {status.value: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
+"""Spelled as Flask does it."""
 
 
 class Front:
@@ -43,7 +44,7 @@ class Front:
 
 
 def _status(reply: Reply) -> str:
-    return _STATUS.get(reply.status) or f"{reply.status} Unknown"
+    return _STATUS.get(reply.status) or f"{reply.status} UNKNOWN"
 
 
 def _headers(reply: Reply) -> list[tuple[str, str]]:

@@ -10,6 +10,8 @@ from app.protocol.errors import Problem, RelayError
 from app.relay.decode import DecodeError, TooLargeError, decompress
 from app.settings import Settings
 
+CONNECTION = "realms.connection"
+"""Where a server of ours puts the client's plain socket; such a server keeps the time of a body by itself."""
 ENCODINGS = frozenset({"gzip", "zstd"})
 
 
@@ -27,6 +29,11 @@ def read_body(environ: dict[str, Any], settings: Settings) -> bytes:
         raise RelayError(Problem.INVALID_JSON, "The body is shorter than its Content-Length.")
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     return _undone(body, encoding, limit) if encoding not in {"", "identity"} else body
+
+
+def connection_of(environ: dict[str, Any]) -> Any:
+    """Return the client's socket where the server shows it, for noticing that the client left; else None."""
+    return environ.get(CONNECTION) or environ.get("gunicorn.socket")
 
 
 def _require_json(environ: dict[str, Any]) -> None:

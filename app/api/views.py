@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 
 from app.api import Machinery, machinery
 from app.api.door import Visit
-from app.api.reading import read_body
+from app.api.reading import connection_of, read_body
 from app.protocol.call import Call, Reply
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
@@ -57,7 +57,7 @@ def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str 
         object_id=object_id,
         item_id=item_id,
         started=started,
-        connection=environ.get("gunicorn.socket"),
+        connection=connection_of(environ),
     )
     try:
         call = _with_body(call, environ, parts.settings)

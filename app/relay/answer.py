@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 
 import httptools
 
@@ -34,13 +35,15 @@ class Answer:
         self._inflater: Inflater | None = None
         self._pending: Iterator[bytes] = iter(())
         self._informational = 0
+        self._head_size = 0
         self._head_done = False
         self._tainted = False
+        self._may_hold_more = False
         self._kept_alive = False
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.complete = False
-        self.waited = False
+        self.waited = True
         self.read_size = READ_SIZE
 
     # -- what llhttp tells ------------------------------------------------------------------------------------------
@@ -77,20 +80,57 @@ class Answer:
 
     # -- what the relay asks ----------------------------------------------------------------------------------------
     def read_head(self) -> None:
-        """Wait for status and headers. Raises ``BrokenAnswerError`` or ``WireError``."""
-        size = 0
-        self._wire.wait()
+        """Wait for status and headers. Raises ``BrokenAnswerError``, ``WireError``, or ``Silence``: then it goes on."""
         while not self._head_done:
-            data = self._first_bytes(begun=size > 0)
-            size += len(data)
+            self._wire.wait()  # first: nothing is there yet, and to be told so would cost more
+            data = self._first_bytes()
+            self._head_size += len(data)
             self._feed(data)
-            if size > HEAD_MAX and not self._head_done:
+            if self._head_size > HEAD_MAX and not self._head_done:
                 raise BrokenAnswerError("the headers are too large")
         self._choose_decoder()
 
     def header(self, name: str) -> str:
         """Return a header's value, empty where there is none."""
         return next((value for key, value in self.headers if key == name), "")
+
+    def read_now(self) -> bytes | None:
+        """Return what has come of the body, None when that is nothing, ``b""`` at its end; never waits.
+
+        Only for a body that isn't compressed. Raises as ``read1`` does.
+        """
+        self.waited = True
+        while not self._pieces and not self.complete:
+            data = self._wire.read_now(self.read_size)
+            self._may_hold_more = data is not None and self._wire.buffers
+            if data is None:
+                return None
+            if not data:
+                return self._ended()
+            self._feed(data)
+        return self._take_pieces()
+
+    def put_back(self, data: bytes) -> None:
+        """Let the next read begin with ``data``, which was read to be judged."""
+        if self._inflater is not None:
+            self._pending = chain((data,), self._pending)
+        elif data:
+            self._pieces.insert(0, data)
+
+    @property
+    def wire(self) -> Wire:
+        """What carries it."""
+        return self._wire
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether something may be had that no watcher of the wire will tell of."""
+        return self.complete or self._may_hold_more
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the body has to be undone."""
+        return self._inflater is not None
 
     def read1(self) -> bytes:
         """Return the next piece of the body, undone from compression; ``b""`` at its end.
@@ -124,14 +164,14 @@ class Answer:
 
     release_conn = close
 
-    def _first_bytes(self, *, begun: bool) -> bytes:
+    def _first_bytes(self) -> bytes:
         """Read a part of the head. Only before its first byte may the caller try another connection."""
         try:
             data = self._wire.read()
         except WireError as error:
-            raise BrokenAnswerError(str(error)) if begun else error from None
+            raise BrokenAnswerError(str(error)) if self._head_size else error from None
         if not data:
-            raise BrokenAnswerError("cut in the headers") if begun else WireError("closed before the answer")
+            raise BrokenAnswerError("cut in the headers") if self._head_size else WireError("closed before the answer")
         return data
 
     def _next(self) -> bytes:
@@ -143,14 +183,18 @@ class Answer:
             if not data:
                 return self._ended()
             self._feed(data)
+        return self._take_pieces()
+
+    def _take_pieces(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_end(self) -> None:
         """The last event often comes a moment before the last chunk; take that in if it is there already."""
-        if self._head_done and not self.complete and (data := self._wire.read_now()):
-            with suppress(BrokenAnswerError):
-                self._feed(data)
+        if self._head_done and not self.complete:
+            with suppress(BrokenAnswerError, WireError):
+                if data := self._wire.read_now():
+                    self._feed(data)
 
     def _ended(self) -> bytes:
         """The connection ended: the right end for a body of no stated length, a cut for every other."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
-from typing import Any
 
 import gevent
 
 from app.protocol.errors import Problem, RelayError
-from app.relay.watch import Cut, Watch, hang_up
+from app.relay.watch import Cut, Watch
 
 TICK_S = 0.1
 HURRY_S = 1.0
@@ -18,21 +16,19 @@ CLIENT_GRACE_S = 1.0
 """How long a client may take to read the error event that ends its stream."""
 
 
-Handler = Callable[..., Any]
-
-
 class Drain:
-    """Knows whether this worker is on its way out, and which of its connections only idle."""
+    """Knows whether this worker is on its way out."""
 
     def __init__(self, watch: Watch, *, drain_s: float) -> None:
         self._watch = watch
         self._drain_s = drain_s
-        self._idle: set[Any] = set()
+        self._close_idle: Callable[[], None] = lambda: None
         self._over = False
         self.draining = False
 
-    def start(self, alive: Callable[[], bool]) -> None:
-        """Follow the server's own word on whether this worker lives on."""
+    def start(self, alive: Callable[[], bool], close_idle: Callable[[], None]) -> None:
+        """Follow the server's own word on whether this worker lives on; connections that only idle needn't wait."""
+        self._close_idle = close_idle
         gevent.spawn(self._follow, alive)
 
     def hurry(self) -> None:
@@ -43,30 +39,6 @@ class Drain:
         """Raise ``RelayError`` (503) for a call that comes too late; before the deadline every call is served."""
         if self._over:
             raise RelayError(Problem.OVERLOADED, "Realms is being restarted; try again.", retry_after=1)
-
-    def seeing(self, handle: Handler) -> Handler:
-        """Return gunicorn's handler of a connection, told here of each, so that idle ones don't hold up the end."""
-
-        def handle_seen(listener: Any, connection: Any, address: Any) -> Any:
-            self._idle.add(connection)
-            try:
-                return handle(listener, connection, address)
-            finally:
-                self._idle.discard(connection)
-
-        return handle_seen
-
-    def serving(self, handle_request: Handler) -> Handler:
-        """Return gunicorn's handler of a request, told here of each: a connection that is served doesn't idle."""
-
-        def handle_served(listener: Any, request: Any, connection: Any, address: Any) -> Any:
-            self._idle.discard(connection)
-            try:
-                return handle_request(listener, request, connection, address)
-            finally:
-                self._idle.add(connection)
-
-        return handle_served
 
     def _follow(self, alive: Callable[[], bool]) -> None:
         while alive():
@@ -93,7 +65,3 @@ class Drain:
         while True:
             self._close_idle()
             gevent.sleep(TICK_S)
-
-    def _close_idle(self) -> None:
-        for connection in list(self._idle):
-            hang_up(connection, socket.SHUT_RD)  # the server reads the end and hangs up

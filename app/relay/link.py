@@ -6,7 +6,7 @@ from app.protocol.call import Place
 from app.protocol.errors import Problem, RelayError
 from app.relay.answer import Answer, BrokenAnswerError
 from app.relay.watch import Cut, Live
-from app.relay.wire import WireError
+from app.relay.wire import Wire, WireError
 
 ANSWER_MAX = 64 * 1024 * 1024
 STREAM_READ = 24 * 1024
@@ -21,13 +21,12 @@ class ClientLeftError(Exception):
 class Link:
     """An upstream's answer on its way to the client, its status judged good to pass on."""
 
-    __slots__ = ("_answer", "_first", "_idle_s", "_live", "headers", "model", "place", "status")
+    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "place", "status")
 
     def __init__(self, answer: Answer, live: Live, *, idle_s: float, place: Place, model: str) -> None:
         self._answer = answer
         self._live = live
         self._idle_s = idle_s
-        self._first = b""
         self.place = place
         self.model = model
         self.status = answer.status
@@ -35,9 +34,6 @@ class Link:
 
     def read(self) -> bytes:
         """Return what has come, ``b""`` at the proper end. Raises ``RelayError`` or ``ClientLeftError``."""
-        if self._first:
-            first, self._first = self._first, b""
-            return first
         self._live.waits_for_upstream(self._idle_s, Cut.IDLE)
         try:
             data = self._answer.read1()
@@ -47,9 +43,30 @@ class Link:
             raise cut_error(self._live, None)
         return data
 
+    def read_now(self) -> bytes | None:
+        """As ``read``, but never waits: None when nothing has come."""
+        self._live.waits_for_upstream(self._idle_s, Cut.IDLE)
+        try:
+            data = self._answer.read_now()
+        except (BrokenAnswerError, WireError) as error:
+            raise cut_error(self._live, error) from error
+        if self._live.cut is not None:
+            raise cut_error(self._live, None)
+        return data
+
+    @property
+    def wire(self) -> Wire | None:
+        """What a pump may wait on; None for a compressed body, which can hold more than its wire shows."""
+        return None if self._answer.compressed else self._answer.wire
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether there may be more than the wire shows: the end of the answer, or what TLS has taken in."""
+        return self._answer.holds_more
+
     def put_back(self, data: bytes) -> None:
         """Let the next read return ``data``, which was read to be judged."""
-        self._first = data
+        self._answer.put_back(data)
 
     @property
     def waited(self) -> bool:
@@ -79,8 +96,9 @@ class Link:
             return True
         if kind not in {"", "text/plain", "application/octet-stream"}:
             return False
-        self._first = self.read()
-        return self._first.lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+        first = self.read()
+        self._answer.put_back(first)
+        return first.lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
     def close(self) -> None:
         """Let go of the connection."""

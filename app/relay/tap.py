@@ -1,27 +1,23 @@
-"""What the client reads: claim before reveal, settle before final, and an honest end.
-
-``stream`` is an ordinary generator, one piece for each read, so that any WSGI server can run it.
-"""
+"""Turns an open link into what the client gets: claim before reveal, settle before final."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import gevent
 import msgspec
 
 from app.protocol import body as bodies
 from app.protocol.call import Call, Reply
-from app.protocol.errors import Problem, RelayError, frame
+from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import to_client
 from app.protocol.record import End
-from app.protocol.sse import EventTooLargeError, Splitter
-from app.protocol.story import STORIES, Story
+from app.protocol.story import STORIES
 from app.protocol.usage import Usage, from_object
-from app.relay.link import ClientLeftError, Link
+from app.relay.link import Link
 from app.relay.ports import Ledger, Registry
-from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
+from app.relay.stream import Stream
+from app.relay.trace import Trace
 from app.relay.watch import Live, Watch
 from app.upstreams import UPSTREAMS
 
@@ -48,9 +44,8 @@ class Tap:
             renamed = call.model if link.model and link.model != call.model else ""
             hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
             story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
-            pieces = self._stream(call, link, story, live=live, trace=trace)
-            release = partial(self._finish_stream, link, story, live=live, trace=trace)
-            return Reply(link.status, headers + STREAM_HEADERS, Flow(pieces, release))
+            stream = Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
+            return Reply(link.status, headers + STREAM_HEADERS, stream)
         try:
             body = self._whole(call, link, trace=trace)
         finally:
@@ -96,59 +91,6 @@ class Tap:
             live.waits_for_client()
             yield body[start : start + PIECE]
 
-    # -- a stream ---------------------------------------------------------------------------------------------------
-    def _stream(self, call: Call, link: Link, story: Story, *, live: Live, trace: Trace) -> Iterator[bytes]:
-        try:
-            for block in self._blocks(call, link, story):
-                trace.sent(block)
-                if story.end is not None:
-                    trace.settle(story.end, status=link.status, usage=story.usage())
-                live.waits_for_client()
-                yield block
-                if story.end is not None:
-                    return
-        except RelayError as error:
-            last = frame(error, call.endpoint.shape, call.request_id, sequence=story.next_sequence())
-            trace.sent(last)
-            trace.settle(_end_of_cut(live), status=link.status, usage=story.usage(), reason=error.code)
-            live.waits_for_client()
-            yield last
-        except ClientLeftError:
-            return
-
-    def _finish_stream(self, link: Link, story: Story, *, live: Live, trace: Trace) -> None:
-        """What is left to do when the stream is over, or the server gave it up because its client is gone."""
-        if not trace.settled:
-            end = ENDS.get(live.cut, End.CLIENT_LEFT) if live.cut else End.CLIENT_LEFT
-            trace.settle(end, status=CLIENT_LEFT_STATUS, usage=story.usage())
-        link.close()
-        self._watch.leave(live)
-
-    def _blocks(self, call: Call, link: Link, story: Story) -> Iterator[bytes]:
-        """Yield what may be sent, owned before it is shown. Raises ``RelayError`` when the stream ends badly."""
-        splitter = Splitter()
-        while data := link.read():
-            try:
-                data = splitter.feed(data)  # one name, so that a stream that stands still holds one read
-            except EventTooLargeError:
-                raise RelayError(Problem.UPSTREAM, "The upstream sent an event over 16 MiB.") from None
-            if data:
-                yield from self._shown(call, link, story, data)
-            if not link.waited:
-                gevent.sleep(0)  # others' turn: a stream that never waits would freeze them
-        if splitter.rest:  # the last event lacks its blank line: worth sending only if it is the end
-            last = list(self._shown(call, link, story, splitter.rest + b"\n\n"))
-            yield from last if story.end is not None else ()
-        if story.end is None:
-            raise RelayError(Problem.UPSTREAM, "The upstream ended the stream before its end.")
-
-    def _shown(self, call: Call, link: Link, story: Story, block: bytes) -> Iterator[bytes]:
-        block = story.take(block)
-        if story.revealed:
-            self._registry.claim(call, link.place, story.revealed)
-        if block:
-            yield block
-
 
 class Flow:
     """The pieces of a reply, and what must happen when they end or are given up, even before the first was taken."""
@@ -172,10 +114,6 @@ class Flow:
 
 def _end_of(told: bodies.Told) -> End:
     return End.PENDING if told.status in {"queued", "in_progress"} else End.COMPLETED
-
-
-def _end_of_cut(live: Live) -> End:
-    return ENDS.get(live.cut, End.UPSTREAM_CUT) if live.cut else End.UPSTREAM_CUT
 
 
 def _reason(body: bytes) -> str:

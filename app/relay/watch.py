@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -43,7 +44,20 @@ class Cut(StrEnum):
 class Live:
     """One call under way: the client's socket, the upstream's wire, and how long the present wait may last."""
 
-    __slots__ = ("_acked", "_deadline", "_ends", "_reason", "_wire", "_write_s", "client", "cut", "fd", "followers")
+    __slots__ = (
+        "_acked",
+        "_deadline",
+        "_ends",
+        "_reason",
+        "_shown_at",
+        "_wire",
+        "_write_s",
+        "client",
+        "cut",
+        "fd",
+        "followers",
+        "on_silence",
+    )
 
     def __init__(self, client: Any, *, write_s: float, total_s: float) -> None:
         self.client = client
@@ -54,9 +68,12 @@ class Live:
         self._wire: Wire | None = None
         self._acked = -1
         self._write_s = write_s
-        self._ends = time.monotonic() + total_s
+        self._shown_at = time.monotonic()
+        self._ends = self._shown_at + total_s
         self._deadline = self._ends
         self._reason = Cut.TOTAL
+        self.on_silence: Callable[[], None] | None = None
+        """Called whenever the client was shown nothing for the time of a heartbeat."""
 
     def __call__(self, wire: Wire) -> None:
         """Take note of the wire that carries the call; a call that was cut meanwhile ends there."""
@@ -78,7 +95,22 @@ class Live:
 
     def waits_for_client(self) -> None:
         """The client must take something of what is sent within the write limit."""
-        self._deadline, self._reason = time.monotonic() + self._write_s, Cut.SLOW_READER
+        self._shown_at = time.monotonic()
+        self._deadline, self._reason = self._shown_at + self._write_s, Cut.SLOW_READER
+
+    def shown(self) -> None:
+        """The client was sent something, and took it."""
+        self._shown_at = time.monotonic()
+
+    def silent(self, now: float, heartbeat_s: float) -> None:
+        """Have a heartbeat sent if the client was shown nothing for so long."""
+        if self.on_silence is not None and self.cut is None and now - self._shown_at >= heartbeat_s:
+            self.on_silence()
+
+    def nudge(self) -> None:
+        """Break the wait for the upstream for a moment; whoever waits must be ready to see ``Silence``."""
+        if self._wire is not None:
+            self._wire.nudge()
 
     def overdue(self, now: float) -> None:
         """Cut the call if its wait has lasted too long; a reader that takes anything at all gets more time."""
@@ -128,9 +160,10 @@ def hang_up(connection: Any, how: int) -> None:
 class Watch:
     """All live calls of one worker."""
 
-    def __init__(self, *, write_s: float, total_s: float) -> None:
+    def __init__(self, *, write_s: float, total_s: float, heartbeat_s: float = 0.0) -> None:
         self._write_s = write_s
         self._total_s = total_s
+        self._heartbeat_s = heartbeat_s
         self._epoll = _epoll()
         self._by_fd: dict[int, Live] = {}
         self.live: set[Live] = set()
@@ -176,3 +209,5 @@ class Watch:
             now = time.monotonic()
             for live in list(self.live):
                 live.overdue(now)
+                if self._heartbeat_s:
+                    live.silent(now, self._heartbeat_s)

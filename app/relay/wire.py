@@ -1,4 +1,4 @@
-"""One connection to an upstream: a plain non-blocking socket whose waits are the hub's.
+"""One connection, to an upstream or from a client: a plain non-blocking socket whose waits are the hub's.
 
 gevent's own sockets try first and wait after, and can't tell which of the two happened; a relay must know, because a
 read that never waits would starve every other stream of its worker. Only gevent's public loop API is used here.
@@ -10,10 +10,11 @@ import socket
 import ssl
 from contextlib import suppress
 from errno import EINPROGRESS
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 from gevent.monkey import get_original
+from greenlet import getcurrent, greenlet
 
 READ_SIZE = 65536
 RECEIVE_BUFFER = 128 * 1024
@@ -29,16 +30,27 @@ class WireError(OSError):
     """The connection broke, or was broken by whoever watches over the call."""
 
 
-class Wire:
-    """A connected socket. ``waited`` tells whether the last read had to wait."""
+class Silence(Exception):  # noqa: N818 - a state, not a mistake
+    """Nothing came for a while; whoever waited may do something else and then go on waiting. Nothing is lost."""
 
-    __slots__ = ("_readable", "_sock", "_writable", "waited")
+
+class Wire:
+    """A connected socket. ``waited`` tells whether the last read had to wait.
+
+    ``readable`` and ``writable`` are its watchers in the hub's loop, for who waits without a greenlet. ``buffers``
+    tells that bytes may lie read but undelivered, where no watcher sees them.
+    """
+
+    __slots__ = ("_sock", "_waiting", "readable", "waited", "writable")
+
+    buffers: ClassVar[bool] = False
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._waiting: greenlet | None = None
         loop = gevent.get_hub().loop
-        self._readable = loop.io(sock.fileno(), _READ)
-        self._writable = loop.io(sock.fileno(), _WRITE)
+        self.readable = loop.io(sock.fileno(), _READ)
+        self.writable = loop.io(sock.fileno(), _WRITE)
         self.waited = False
 
     def read(self, size: int = READ_SIZE) -> bytes:
@@ -50,28 +62,56 @@ class Wire:
                 return data
             self.wait()
 
-    def read_now(self) -> bytes:
-        """Return what is there without waiting, ``b""`` when that is nothing or the connection has ended."""
-        try:
-            return self._receive(READ_SIZE) or b""
-        except WireError:
-            return b""
+    def read_now(self, size: int = READ_SIZE) -> bytes | None:
+        """Return what is there without waiting, None when that is nothing; ``b""`` at the end. Raises ``WireError``."""
+        return self._receive(size)
+
+    def peek(self, size: int) -> bytes:
+        """Wait for something, and return what is there without taking it; ``b""`` at the end. Raises ``WireError``."""
+        while True:
+            self.wait()
+            try:
+                return self._sock.recv(size, socket.MSG_PEEK)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise WireError(str(error)) from error
 
     def wait(self) -> None:
-        """Wait until there is something to read, or the connection has ended."""
+        """Wait until there is something to read, or the connection has ended. Raises ``Silence`` when nudged."""
         self.waited = True
-        gevent.get_hub().wait(self._readable)
+        self._waiting = getcurrent()
+        try:
+            gevent.get_hub().wait(self.readable)
+        finally:
+            self._waiting = None
+
+    def nudge(self) -> None:
+        """Let whoever waits for something to read see ``Silence``."""
+        if self._waiting is not None:
+            gevent.get_hub().loop.run_callback(self._break_silence, self._waiting)
+
+    def _break_silence(self, waiting: greenlet) -> None:
+        if self._waiting is waiting:  # not if something came just now
+            waiting.throw(Silence)
 
     def write(self, data: bytes) -> None:
         """Send all of it. Raises ``WireError``."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-            except BlockingIOError:
-                gevent.get_hub().wait(self._writable)
-            except OSError as error:
-                raise WireError(str(error)) from error
+        sent = self.write_now(data)
+        if sent < len(data):
+            view = memoryview(data)[sent:]
+            while view:
+                gevent.get_hub().wait(self.writable)
+                view = view[self.write_now(view) :]
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """Send what the connection takes without waiting; return how much that was. Raises ``WireError``."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise WireError(str(error)) from error
 
     def usable(self) -> bool:
         """Whether an idle connection can be used again: nothing to read, and not ended by the other side."""
@@ -90,9 +130,13 @@ class Wire:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        self._readable.close()
-        self._writable.close()
+        self.let_go()
         self._sock.close()
+
+    def let_go(self) -> None:
+        """Stop watching; the socket goes on as another's."""
+        self.readable.close()
+        self.writable.close()
 
     def _receive(self, size: int) -> bytes | None:
         """Return bytes, ``b""`` at the end, or None when nothing is there yet."""
@@ -107,7 +151,7 @@ class Wire:
         """Reach an address. Raises ``WireError``."""
         code = self._sock.connect_ex(address)
         if code == EINPROGRESS:
-            gevent.get_hub().wait(self._writable)
+            gevent.get_hub().wait(self.writable)
             code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise WireError(code, "connection refused" if code == 111 else f"connection failed ({code})")
@@ -117,6 +161,8 @@ class TlsWire(Wire):
     """A wire under TLS; OpenSSL works on memory, so that every wait is still the hub's."""
 
     __slots__ = ("_in", "_out", "_tls")
+
+    buffers = True
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)

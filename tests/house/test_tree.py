@@ -31,6 +31,7 @@ COVERED_ELSEWHERE = {
         ["contract/test_references.py", "contract/test_ownership.py"],
         "where each call goes, seen at the provider",
     ),
+    "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
     "relay/trace.py": (["contract/test_errors.py", "contract/test_streams.py"], "records of refused and of cut calls"),
     "services/background.py": (
         ["services/test_ledger.py"],

@@ -1,4 +1,4 @@
-"""The tap: whatever the cuts of the upstream, whole events and the same bytes come out, up to the terminal event."""
+"""The stream: whatever the cuts of the upstream, whole events and the same bytes come out, up to the terminal event."""
 
 import pytest
 from hypothesis import given
@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from app.protocol.call import Call, Caller
 from app.protocol.endpoints import BY_NAME
-from app.protocol.errors import RelayError
 from app.protocol.record import End
 from app.protocol.story import STORIES
-from app.relay.tap import Tap
+from app.relay.stream import Stream
+from app.relay.watch import Live, Watch
 from simulator.answer import Event
 from simulator.plan import Style
 
@@ -49,6 +49,7 @@ class Cuts:
 
     waited = True
     place = None
+    status = 200
 
     def __init__(self, *pieces):
         self.left = [piece for piece in pieces if piece]
@@ -56,24 +57,78 @@ class Cuts:
     def read(self):
         return self.left.pop(0) if self.left else b""
 
+    read_now = read
+
+    def close(self):
+        pass
+
+
+class Kept:
+    """A trace and a ledger in one: what was settled, and after how many bytes."""
+
+    def __init__(self):
+        self.settled = None
+        self.bytes = 0
+
+    def sent(self, block):
+        self.bytes += len(block)
+
+    def settle(self, end, **_):
+        self.settled = self.settled or (end, self.bytes)
+
 
 def spelled(name, style):
     return b"".join(map(STYLES[style].render, STREAMS[name]))
 
 
-def told(name, *pieces):
-    """What the client gets, block by block, and how the stream ended."""
+def iterated(stream):
+    yield from stream
+
+
+def pumped(stream):
+    """As a pump asks for it."""
+    while not stream.over:
+        block = stream.confirm(stream.advance())
+        if block:
+            yield block
+
+
+def told(name, *pieces, server=iterated):
+    """What the client gets of the upstream's, block by block, and how the stream ended (None: with an error event)."""
     call = Call(id="1", request_id="1", endpoint=BY_NAME[name], caller=CALLER, stream=True)
+    story, kept = STORIES[call.endpoint.shape](call), Kept()
+    live = Live(None, write_s=60, total_s=60)
+    stream = Stream(
+        call, Cuts(*pieces), story, registry=None, watch=Watch(write_s=60, total_s=60), live=live, trace=kept
+    )
+    blocks = list(server(stream))
+    stream.close()
+    assert kept.settled is not None
+    if kept.settled[0] is not End.UPSTREAM_CUT:
+        return blocks, kept.settled[0]
+    assert b'"error"' in blocks[-1] or b"event: error" in blocks[-1]
+    return blocks[:-1], None
+
+
+@kinds
+@styles
+def test_a_pump_gets_what_an_iterating_server_gets(name, style):
+    data = spelled(name, style)
+    for cut in range(0, len(data), 7):
+        for pieces in ((data[:cut], data[cut:]), (data[:cut],)):
+            assert told(name, *pieces, server=pumped) == told(name, *pieces)
+
+
+@kinds
+def test_a_call_is_settled_before_its_last_event_goes_out(name):
+    call = Call(id="1", request_id="1", endpoint=BY_NAME[name], caller=CALLER, stream=True)
+    kept, live = Kept(), Live(None, write_s=60, total_s=60)
     story = STORIES[call.endpoint.shape](call)
-    blocks = []
-    try:
-        for block in Tap(None, None, None)._blocks(call, Cuts(*pieces), story):
-            blocks.append(block)
-            if story.end is not None:  # nobody asks for more
-                break
-    except RelayError:
-        assert story.end is None
-    return blocks, story.end
+    watch = Watch(write_s=60, total_s=60)
+    stream = Stream(call, Cuts(spelled(name, "usual")), story, registry=None, watch=watch, live=live, trace=kept)
+    assert kept.settled is None
+    assert next(stream) == spelled(name, "usual")
+    assert kept.settled is not None
 
 
 @kinds

@@ -1,0 +1,24 @@
+"""The floor above WSGI: how a gunicorn gevent worker of this house takes connections and ends.
+
+Reached from ``gunicorn.conf.py`` alone. ``REALMS_FAST=0`` leaves requests and responses to gunicorn's own code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.server.connections import Connections
+from app.server.lean import Lean
+
+
+def install(worker: Any) -> None:
+    """Set a worker's house going, and let it follow the worker's life and its connections."""
+    house = worker.wsgi.extensions["realms.house"]
+    connections = Connections(keepalive_s=worker.cfg.keepalive)
+    worker.handle = connections.seeing(worker.handle)
+    worker.handle_request = connections.serving(worker.handle_request)
+    if house.settings.fast:
+        worker.handle = Lean(worker, connections, body_s=house.settings.body_s).handle
+    worker.run = connections.outlasting(worker)
+    house.start(lambda: worker.alive, connections.close_idle)
+    connections.start()

@@ -1,0 +1,76 @@
+"""Recognises the heads of requests that are plain beyond doubt, and turns them into the entries of a WSGI environ.
+
+What is taken here is a strict part of what gunicorn's own parser takes, and means the same there (RFC 9112, PEP 3333):
+one spelling for each thing, ASCII only, no name twice, a body of stated length. Everything else is gunicorn's to judge.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+HEAD_MAX = 8190
+"""In bytes; no line of a shorter head can be over any of gunicorn's limits."""
+_PLAIN = re.compile(
+    rb"(GET|HEAD|POST|DELETE) ((/(?!/)[A-Za-z0-9_.~:@=+,/-]*+)(?:\?([!\"$-~]*+))?) HTTP/1\.1\r\n"
+    rb"((?:[A-Za-z0-9-]++:[\t -~]*+\r\n){1,100}+)\r\n"
+)
+_UNUSUAL = frozenset({
+    "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE", "HTTP_TRAILER",
+})  # fmt: skip
+_KEEPS = {"": False, "keep-alive": False, "close": True}
+_LENGTH_DIGITS = 15
+_KEYS_MAX = 1024
+_keys: dict[str, str] = {}
+
+
+class Head(NamedTuple):
+    """A request's head: its environ entries, its own size and its body's in bytes, and whether the connection ends."""
+
+    environ: dict[str, str]
+    size: int
+    length: int
+    closes: bool
+
+
+def read(data: bytes) -> Head | None:
+    """Return the head that ``data`` begins with, or None where it isn't whole or isn't plain."""
+    match = _PLAIN.match(data, 0, HEAD_MAX)
+    if match is None:
+        return None
+    method, target, path, query, block = match.groups()
+    lines = block.decode().split("\r\n")
+    environ: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        environ[_keys.get(name) or _key(name)] = value.strip(" \t")
+    if len(environ) != len(lines) or not environ.keys().isdisjoint(_UNUSUAL):
+        return None
+    del environ[""]  # what follows the last line's end
+    closes = _KEEPS.get(environ.get("HTTP_CONNECTION", "").lower())
+    length = _length(environ, method)
+    if closes is None or length is None or "HTTP_HOST" not in environ:
+        return None
+    environ["REQUEST_METHOD"] = method.decode()
+    environ["RAW_URI"] = target.decode()
+    environ["PATH_INFO"] = path.decode()
+    environ["QUERY_STRING"] = (query or b"").decode()
+    return Head(environ, match.end(), length, closes)
+
+
+def _length(environ: dict[str, str], method: bytes) -> int | None:
+    """Return the body's length; None where gunicorn has to say what it is."""
+    stated = environ.get("CONTENT_LENGTH")
+    if stated is None:
+        return 0 if method != b"POST" else None
+    return int(stated) if stated.isdecimal() and len(stated) <= _LENGTH_DIGITS else None
+
+
+def _key(name: str) -> str:
+    """Return the environ's name for a header, and remember it: the same few come with every request."""
+    key = name.upper().replace("-", "_")
+    if key and key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+        key = f"HTTP_{key}"
+    if len(_keys) < _KEYS_MAX:
+        _keys[name] = key
+    return key

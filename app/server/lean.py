@@ -1,0 +1,198 @@
+"""Serves plain requests with few words: one read, the application called as WSGI, head and first bytes in one send.
+
+Whatever isn't plain beyond doubt is left on the socket for gunicorn's own code, with all that it judges and limits;
+so a connection that began here may go on there, and two readers never disagree about one request.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent import socket as hub_socket
+from gevent.monkey import get_original
+from gunicorn.http.wsgi import base_environ
+
+from app.api.reading import CONNECTION
+from app.relay.pump import Pump
+from app.relay.stream import Stream
+from app.relay.wire import Wire, WireError
+from app.server import head as heads
+from app.server.body import Body
+from app.server.response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.server.connections import Connections
+    from app.server.head import Head
+
+PEEK = 64 * 1024
+FAILED = b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_Socket: type[socket.socket] = get_original("socket", "socket")
+
+
+class Visitor:
+    """One client's connection: its wire, and what is the same in the environ of each of its requests."""
+
+    __slots__ = ("address", "environ", "listener", "sock", "wire")
+
+    def __init__(self, client: Any, address: Any, listener: Any, environ: dict[str, Any]) -> None:
+        server = listener.getsockname()
+        self.sock = _Socket(client.family, client.type, client.proto, fileno=client.detach())
+        self.sock.settimeout(0)
+        self.wire = Wire(self.sock)
+        self.listener = listener
+        self.address = address
+        self.environ = environ | {
+            CONNECTION: self.sock,
+            "REMOTE_ADDR": address[0],
+            "REMOTE_PORT": str(address[1]),
+            "SERVER_NAME": server[0],
+            "SERVER_PORT": str(server[1]),
+        }
+
+
+class Lean:
+    """Handles the connections of one worker in place of gunicorn's ``handle``."""
+
+    def __init__(self, worker: Any, connections: Connections, *, body_s: float) -> None:
+        self._gunicorns = worker.handle
+        self._worker = worker
+        self._app = worker.wsgi
+        self._connections = connections
+        self._body_s = body_s
+        self._environ: dict[str, Any] = base_environ(worker.cfg) | {
+            "wsgi.multithread": True,
+            "wsgi.url_scheme": "http",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SCRIPT_NAME": "",
+        }
+
+    def handle(self, listener: Any, client: Any, address: Any) -> None:
+        """Serve a connection to its end, or until a pump carries it."""
+        if client.family not in {socket.AF_INET, socket.AF_INET6} or self._worker.cfg.is_ssl:
+            self._gunicorns(listener, client, address)
+            return
+        self._connections.count += 1
+        self._serve(Visitor(client, address, listener, self._environ))
+
+    def _serve(self, visitor: Visitor) -> None:
+        """Serve requests as long as they are plain and the connection lasts."""
+        try:
+            while (head := self._next(visitor)) is not None:
+                if not self._answer(visitor, head):
+                    return
+        except (OSError, EOFError):
+            self._close(visitor)
+        except Exception as error:  # noqa: BLE001 - the outermost function of a connection
+            self._fail(visitor, error)
+        except BaseException:
+            self._close(visitor)
+            raise
+
+    def _next(self, visitor: Visitor) -> Head | None:
+        """Wait for a request and return its head; None when the connection is over, or gunicorn's from here on."""
+        self._connections.idles(visitor.sock, since=time.monotonic())
+        try:
+            seen = visitor.wire.peek(PEEK)
+        finally:
+            self._connections.serves(visitor.sock)
+        if not seen:
+            self._close(visitor)
+            return None
+        head = heads.read(seen)
+        if head is None:
+            self._hand_over(visitor)
+        return head
+
+    def _hand_over(self, visitor: Visitor) -> None:
+        """Let gunicorn serve this connection from here on; nothing was taken off its socket."""
+        visitor.wire.let_go()
+        client = hub_socket.socket(fileno=visitor.sock.detach())
+        try:
+            self._gunicorns(visitor.listener, client, visitor.address)
+        finally:
+            self._connections.count -= 1
+
+    def _answer(self, visitor: Visitor, head: Head) -> bool:
+        """Serve one request. False when the connection is another's from here on, or closed."""
+        body = self._body(visitor, head)
+        environ = visitor.environ | head.environ
+        environ["wsgi.input"] = body
+        response = Response(head.environ["REQUEST_METHOD"], closes=head.closes or not self._worker.alive)
+        result = self._app(environ, response.start)
+        if isinstance(result, Stream) and result.wire is not None:
+            return self._pump(visitor, response, result, result.wire)
+        try:
+            _send(visitor.wire, response, result)
+        finally:
+            if hasattr(result, "close"):
+                result.close()
+        if response.closes:
+            self._close(visitor)
+            return False
+        _read_past(body)
+        return True
+
+    def _body(self, visitor: Visitor, head: Head) -> io.BytesIO | io.BufferedReader:
+        """Take the request off the socket; a body that isn't whole yet stays there until someone reads it."""
+        data = visitor.wire.read_now(min(head.size + head.length, PEEK)) or b""
+        begun = data[head.size :]
+        if len(begun) == head.length:
+            return io.BytesIO(begun)
+        return io.BufferedReader(Body(visitor.wire, begun=begun, length=head.length, wait_s=self._body_s), PEEK)
+
+    def _pump(self, visitor: Visitor, response: Response, stream: Stream, source: Wire) -> bool:
+        """Let the hub carry a stream. True when it is over already and the connection can go on."""
+        pump = Pump(stream, source, visitor.wire, head=response.head(), done=partial(self._pumped, visitor, response))
+        if not pump.start():
+            return False
+        if pump.whole and not response.closes:
+            return True
+        self._close(visitor)
+        return False
+
+    def _pumped(self, visitor: Visitor, response: Response, pump: Pump) -> None:
+        """A stream is over; the next request on its connection needs a greenlet again."""
+        if pump.whole and not response.closes and self._worker.alive:
+            gevent.spawn_raw(self._serve, visitor)
+        else:
+            self._close(visitor)
+
+    def _fail(self, visitor: Visitor, error: Exception) -> None:
+        """The application has no answer for this one: say so if nothing was said yet, and hang up."""
+        self._worker.log.error("Error handling request", exc_info=error)
+        with suppress(WireError):
+            visitor.wire.write_now(FAILED)
+        self._close(visitor)
+
+    def _close(self, visitor: Visitor) -> None:
+        visitor.wire.close()
+        self._connections.count -= 1
+
+
+def _send(wire: Wire, response: Response, pieces: Iterable[bytes]) -> None:
+    """Send a response, its head together with the first piece of its body."""
+    begun = b""
+    sent = False
+    for piece in pieces:
+        if not sent:
+            begun, sent = response.head(), True
+        if data := response.framed(piece):
+            wire.write(begun + data)
+            begun = b""
+    rest = (begun if sent else response.head()) + response.last
+    if rest:
+        wire.write(rest)
+
+
+def _read_past(body: io.BufferedIOBase) -> None:
+    """Take what the application left of the body, so that the next request can be read."""
+    while body.read(PEEK):
+        pass

@@ -1,0 +1,79 @@
+"""Idle connections are closed in time, and never the others."""
+
+import socket
+import time
+from math import inf
+
+import gevent
+import pytest
+
+from app.server.connections import Connections
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    theirs.settimeout(5)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def ended(client):
+    """Whether the server's side would read the end of its connection."""
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_one_that_idles_too_long_is_ended_and_one_with_a_request_is_not(pair):
+    connections = Connections(keepalive_s=1)
+    connections.start()
+    client, _ = pair
+    connections.idles(client, since=time.monotonic())
+    gevent.sleep(0.3)
+    assert not ended(client)
+    connections.serves(client)
+    gevent.sleep(1.4)
+    assert not ended(client)
+    connections.idles(client, since=time.monotonic() - 0.7)
+    gevent.sleep(1.0)
+    assert ended(client)
+
+
+def test_gunicorns_own_are_ended_only_at_the_end(pair):
+    connections = Connections(keepalive_s=0)
+    connections.start()
+    client, _ = pair
+    seen = []
+
+    def handle(listener, client, address):
+        connections.serving(lambda *_: seen.append(ended(client)))(listener, None, client, address)
+        gevent.sleep(0.7)
+        seen.append(ended(client))
+        connections.close_idle()
+        seen.append(ended(client))
+
+    connections.seeing(handle)(None, client, None)
+    assert seen == [False, False, True]
+
+
+def test_a_worker_stays_as_long_as_a_connection_that_gunicorn_does_not_know():
+    connections = Connections(keepalive_s=inf)
+    connections.count = 1
+
+    class Worker:
+        notified = 0
+
+        def run(self):
+            pass
+
+        def notify(self):
+            self.notified += 1
+            if self.notified == 3:
+                connections.count = 0
+
+    worker = Worker()
+    connections.outlasting(worker)()
+    assert worker.notified == 3
