@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, case, insert, select
+from sqlalchemy import Connection, Table, case, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.models import Attempt, ConversationTotal, Record, Rollup
 from app.protocol import record as values
 from app.protocol.usage import Usage
+from app.services.rows import insert_rows
 
 Row = dict[str, Any]
 SUMS = (
@@ -20,6 +21,7 @@ SUMS = (
 )  # fmt: skip
 ROLLUP_KEY = ("hour", "user_id", "token_id", "model", "upstream_id")
 CONVERSATION_KEY = ("user_id", "key")
+_RECORDS, _ATTEMPTS = cast("Table", Record.__table__), cast("Table", Attempt.__table__)
 _SAME = (
     "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "stream", "status",
     "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in", "bytes_out", "price", "conversation",
@@ -37,10 +39,8 @@ def post(connection: Connection, notes: list[values.Record], *, again: bool) -> 
     if not notes:
         return
     rows = [record_row(note) for note in notes]
-    connection.execute(insert(Record), rows)
-    attempts = [row for note in notes for row in _attempt_rows(note)]
-    if attempts:
-        connection.execute(insert(Attempt), attempts)
+    insert_rows(connection, _RECORDS, rows)
+    insert_rows(connection, _ATTEMPTS, [row for note in notes for row in _attempt_rows(note)])
     add(connection, rows)
 
 

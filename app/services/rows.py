@@ -1,0 +1,77 @@
+"""Inserts many rows with few statements.
+
+A driver's ``executemany`` is a round trip a row with PostgreSQL and a turn of the interpreter's lock a row with SQLite.
+PostgreSQL gets all rows in one JSON parameter; the others get statements with many rows, of a few sizes only, so that
+drivers can keep them prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table
+from sqlalchemy.engine import Dialect
+
+SIZES = (64, 16, 4, 1)
+"""Rows in one statement: the widest table stays far below the number of parameters that any database takes."""
+Row = dict[str, Any]
+_Bind = Callable[[Any], Any]
+_Binds = tuple[tuple[str, _Bind], ...]
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows that all name the same columns. Raises what the database raises, and then nothing is inserted."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    binds = _binds(table, names, connection.dialect)
+    insert = _insert_json if connection.dialect.name == "postgresql" else _insert_values
+    insert(connection, table, names, [[bind(row[name]) for name, bind in binds] for row in rows])
+
+
+def _insert_json(connection: Connection, table: Table, names: tuple[str, ...], rows: list[list[Any]]) -> None:
+    told = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
+    connection.exec_driver_sql(_json_statement(table, names, connection.dialect), (told.decode(),))
+
+
+def _insert_values(connection: Connection, table: Table, names: tuple[str, ...], rows: list[list[Any]]) -> None:
+    at = 0
+    for size in SIZES:
+        while len(rows) - at >= size:
+            values = tuple(value for row in rows[at : at + size] for value in row)
+            connection.exec_driver_sql(_values_statement(table, names, connection.dialect, size), values)
+            at += size
+
+
+@lru_cache(maxsize=64)
+def _binds(table: Table, names: tuple[str, ...], dialect: Dialect) -> _Binds:
+    """Return how each column's values are given to the driver."""
+    return tuple((name, table.c[name].type.bind_processor(dialect) or _as_it_is) for name in names)
+
+
+@lru_cache(maxsize=64)
+def _json_statement(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
+    quote = dialect.identifier_preparer.format_column
+    columns = ", ".join(quote(table.c[name]) for name in names)
+    typed = ", ".join(f"{quote(table.c[name])} {table.c[name].type.compile(dialect)}" for name in names)
+    told = f"json_to_recordset(%s::json) AS told ({typed})"
+    return f"{_into(table, columns, dialect)} SELECT {columns} FROM {told}"  # noqa: S608 - names of our own tables
+
+
+@lru_cache(maxsize=64)
+def _values_statement(table: Table, names: tuple[str, ...], dialect: Dialect, size: int) -> str:
+    columns = ", ".join(dialect.identifier_preparer.format_column(table.c[name]) for name in names)
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    row = f"({', '.join([mark] * len(names))})"
+    return f"{_into(table, columns, dialect)} VALUES {', '.join([row] * size)}"
+
+
+def _into(table: Table, columns: str, dialect: Dialect) -> str:
+    return f"INSERT INTO {dialect.identifier_preparer.format_table(table)} ({columns})"
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
