@@ -17,12 +17,15 @@ from app.relay.run import Relay
 from app.relay.watch import Watch
 from app.services.callers import Callers
 from app.services.context import Context
+from app.services.counters import Counters
 from app.services.directory import Directory
 from app.services.journal import Journal
 from app.services.ledger import Ledger
+from app.services.limits import Limits as CallLimits
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
+from app.services.spent import Spent
 from app.services.vault import Vault
 from app.settings import Settings
 
@@ -70,10 +73,12 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     drain = Drain(watch, drain_s=settings.drain_s)
     calls = CallLog()
     router = Router(directory)
+    limits = CallLimits(directory, Counters(share=settings.workers), Spent(engine))
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls, directory),
+        ledger=Ledger(engine, pen, calls, directory, limits),
+        limits=limits,
         connector=Connector(egress, Limits(settings.first_byte_s, settings.stream_idle_s)),
         watch=watch,
         drain=drain,

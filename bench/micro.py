@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import msgspec  # noqa: E402
 import requests  # noqa: E402
 from gunicorn.config import Config  # noqa: E402
 from gunicorn.http import wsgi  # noqa: E402
@@ -32,14 +33,17 @@ from app.protocol.call import Call, Caller, Place, Target  # noqa: E402
 from app.protocol.endpoints import BY_NAME  # noqa: E402
 from app.protocol.envelope import parse  # noqa: E402
 from app.protocol.headers import to_client, to_upstream  # noqa: E402
+from app.protocol.limit import Measure, Rule  # noqa: E402
 from app.protocol.price import Price, Rates, Tariff, bill  # noqa: E402
-from app.protocol.record import End  # noqa: E402
+from app.protocol.record import End, Record  # noqa: E402
 from app.protocol.story import STORIES  # noqa: E402
 from app.protocol.usage import from_object  # noqa: E402
 from app.relay.answer import Answer  # noqa: E402
 from app.relay.trace import Trace  # noqa: E402
 from app.relay.transport import RelayRequest, _message, locate  # noqa: E402
+from app.services.counters import Counters  # noqa: E402
 from app.services.journal import Journal  # noqa: E402
+from app.services.limits import Limits  # noqa: E402
 from app.services.routing import Router  # noqa: E402
 from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry  # noqa: E402
 from app.upstreams import UPSTREAMS  # noqa: E402
@@ -138,6 +142,28 @@ class Nowhere:
         return self.data
 
 
+class Unspent:
+    """Nobody has spent anything."""
+
+    def under(self, *_: object) -> Callable[[], int]:
+        return lambda: 0
+
+
+def limited(small: bytes, record: Record, price: Price, rules: tuple[Rule, ...]) -> Station:
+    chat = msgspec.structs.replace(call("chat.create", small), caller=Caller(1, 1, "mark", rules=rules))
+    far = Fixed(20)
+    entry = msgspec.structs.replace(far.snapshot.models["gpt-5"], prices=(price,))
+    far.snapshot.models["gpt-5"] = entry
+    limits = Limits(far, Counters(), Unspent())
+    ended = msgspec.structs.replace(record, id=chat.id, cost=5)
+
+    def station() -> None:
+        limits.acquire(chat, "")
+        limits.settle(ended)
+
+    return station
+
+
 class Opening:
     """A ledger that keeps beginnings in a journal."""
 
@@ -214,6 +240,9 @@ def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
     price = Price(1, 0.0, Tariff(rates))
     used = from_object({"prompt_tokens": 25, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 3}})
     yield "price.bill", lambda: bill(price, used)
+    yield "limits: acquire, settle; of none", limited(small, kept.last, price, ())
+    rules = tuple(Rule("user", 1, measure, 10**15) for measure in (Measure.REQUESTS, Measure.CONCURRENT, Measure.MONTH))
+    yield "limits: acquire, settle; of three", limited(small, kept.last, price, rules)
 
 
 def streams(small: bytes) -> Iterator[tuple[str, Station]]:

@@ -66,7 +66,7 @@ def refusal(error: Exception, visit: Visit) -> Reply:
 
 def _told(error: RelayError, visit: Visit) -> Reply:
     body = render(error, visit.protocol, visit.request_id)
-    headers = [("content-type", "application/json")]
+    headers = [("content-type", "application/json"), *error.headers]
     if error.retry_after is not None:
         headers.append(("retry-after", str(max(1, error.retry_after))))
     if error.allow:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from app.cli.doctor import doctor
 from app.cli.keys import keys
+from app.cli.limits import limits
 from app.cli.models import models
 from app.cli.people import admin, setup_link, users
+from app.cli.prices import prices
 from app.cli.tokens import tokens
 from app.cli.upstreams import upstreams
 
@@ -17,5 +19,5 @@ if TYPE_CHECKING:
 
 def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
-    for command in (admin, users, setup_link, tokens, upstreams, models, keys, doctor):
+    for command in (admin, users, setup_link, tokens, upstreams, models, prices, limits, keys, doctor):
         app.cli.add_command(command)

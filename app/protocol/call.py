@@ -9,6 +9,7 @@ import msgspec
 
 from app.protocol.endpoints import Endpoint, ObjectKind
 from app.protocol.envelope import Envelope
+from app.protocol.limit import Rule
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -21,6 +22,8 @@ class Caller(msgspec.Struct, frozen=True):
     models: tuple[str, ...] | None = None
     expires_at: float | None = None
     """In seconds since the epoch."""
+    rules: tuple[Rule, ...] = ()
+    """The limits of the user and of the token."""
 
     def may_use(self, model: str) -> bool:
         """Whether the token's allow-list has the model; an entry that ends in ``*`` stands for every beginning."""

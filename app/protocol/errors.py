@@ -24,7 +24,7 @@ class _Row(NamedTuple):
 
 
 class Problem(Enum):
-    """What can go wrong: status, OpenAI type and code, Anthropic type. Anthropic knows 503 as 529."""
+    """What can go wrong: status, OpenAI type and code, Anthropic type. Anthropic says 529 for 503, and 402."""
 
     INVALID_JSON = _Row(400, "invalid_request_error", "invalid_json", "invalid_request_error")
     INVALID_TYPE = _Row(400, "invalid_request_error", "invalid_type", "invalid_request_error")
@@ -48,6 +48,7 @@ class Problem(Enum):
     UNSUPPORTED_MEDIA_TYPE = _Row(415, "invalid_request_error", "unsupported_media_type", "invalid_request_error")
     NO_WEBSOCKET = _Row(426, "invalid_request_error", "upgrade_required", "invalid_request_error")
     RATE_LIMITED = _Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error")
+    INSUFFICIENT_QUOTA = _Row(429, "insufficient_quota", "insufficient_quota", "billing_error")
     INTERNAL = _Row(500, "server_error", "internal_error", "api_error")
     UNSUPPORTED = _Row(501, "not_supported_error", "unsupported_by_upstream", "api_error")
     UPSTREAM = _Row(502, "server_error", "upstream_error", "api_error")
@@ -56,7 +57,10 @@ class Problem(Enum):
 
 
 class RelayError(Exception):
-    """A failure that the caller is told in its own protocol; ``retry_after`` in whole seconds, ``allow`` for a 405."""
+    """A failure that the caller is told in its own protocol.
+
+    ``retry_after`` in whole seconds, ``allow`` for a 405, ``headers`` for what else the answer has to carry.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class RelayError(Exception):
         param: str | None = None,
         retry_after: int | None = None,
         allow: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(message)
         self.problem = problem
@@ -73,6 +78,7 @@ class RelayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.allow = allow
+        self.headers = headers
 
     @property
     def code(self) -> str:
@@ -82,7 +88,11 @@ class RelayError(Exception):
     def status(self, protocol: Protocol) -> int:
         """Return the HTTP status in the caller's protocol."""
         status = self.problem.value.status
-        return 529 if status == 503 and protocol is Protocol.ANTHROPIC else status
+        if protocol is not Protocol.ANTHROPIC:
+            return status
+        if self.problem is Problem.INSUFFICIENT_QUOTA:
+            return 402
+        return 529 if status == 503 else status
 
 
 def render(error: RelayError, protocol: Protocol, request_id: str) -> bytes:

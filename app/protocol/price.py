@@ -7,6 +7,7 @@ default.
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from app.protocol.usage import Usage
 
 MILLION = 1_000_000
+NANOS = 1_000_000_000
+"""Nano-dollars in a dollar."""
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,6 +109,28 @@ def cost(rates: Rates, usage: Usage) -> int | None:
     if searches and rates.web_search is None:
         return None
     return (total + MILLION // 2) // MILLION + searches * (rates.web_search or 0)
+
+
+def dollars(nanos: int) -> str:
+    """Return an amount of money as people write it: to the cent, or as far as a smaller one needs."""
+    sign, whole = "-" if nanos < 0 else "", abs(nanos)
+    fraction = f"{whole % NANOS:09}".rstrip("0").ljust(2, "0")
+    if whole >= NANOS:
+        fraction = f"{(whole % NANOS + NANOS // 200) // (NANOS // 100):02}"
+        if len(fraction) > 2:  # 1.999 is 2.00
+            return f"{sign}${whole // NANOS + 1:,}.00"
+    return f"{sign}${whole // NANOS:,}.{fraction}"
+
+
+def from_dollars(text: str) -> int:
+    """Return an amount of money in nano-dollars. Raises ``ValueError`` for what is none, or finer than one of them."""
+    try:
+        nanos = Decimal(text.strip().removeprefix("$").replace(",", "")) * NANOS
+    except InvalidOperation:
+        raise ValueError(text) from None
+    if not nanos.is_finite() or nanos < 0 or nanos != nanos.to_integral_value() or nanos > 10**18:
+        raise ValueError(text)
+    return int(nanos)
 
 
 def lines(rates: Rates, usage: Usage) -> list[tuple[str, int, int | None]]:

@@ -87,6 +87,12 @@ def tokens_of(size: int) -> int:
     return size // BYTES_A_TOKEN
 
 
+def tier_of(told: Any) -> str:
+    """Return a service tier worth telling: a short word, and not one of those for the usual way."""
+    sound = isinstance(told, str) and told.isascii() and told.isprintable() and len(told) <= TIER_MAX
+    return told if sound and told not in USUAL_TIERS else ""
+
+
 def from_object(raw: Any, *, whole: bool = True, tier: Any = None) -> Usage:
     """Return the normal form of an upstream's usage object.
 
@@ -99,7 +105,7 @@ def from_object(raw: Any, *, whole: bool = True, tier: Any = None) -> Usage:
     if counts.get("input") is None and counts.get("output") is None:
         return Usage(raw=raw)
     state = UsageState.REPORTED if whole and sound else UsageState.PARTIAL
-    return Usage(state=state, service_tier=_tier(raw.get("service_tier") or tier), raw=raw, **counts)
+    return Usage(state=state, service_tier=tier_of(raw.get("service_tier") or tier), raw=raw, **counts)
 
 
 def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage:
@@ -142,12 +148,6 @@ def _usage_of(data: bytes) -> tuple[dict[str, Any], Any]:
         if inner is not None and isinstance(inner.usage, dict):
             return inner.usage, inner.service_tier
     return {}, None
-
-
-def _tier(told: Any) -> str:
-    """Return a service tier worth telling: a short word, and not one of those for the usual way."""
-    sound = isinstance(told, str) and told.isascii() and told.isprintable() and len(told) <= TIER_MAX
-    return told if sound and told not in USUAL_TIERS else ""
 
 
 def _is_anthropic(raw: dict[str, Any]) -> bool:

@@ -44,6 +44,23 @@ class Router(Protocol):
         """Return the target of a call that must go to ``place``. Raises ``RelayError`` when it can't."""
 
 
+class Ticket(Protocol):
+    """Room that a call has taken; ``headers`` tell its caller what is left."""
+
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+
+
+class Limits(Protocol):
+    """How much a caller may use."""
+
+    def acquire(self, call: Call, conversation: str) -> Ticket:
+        """Return the room for a call, held until its record is settled. Raises ``RelayError`` when there is none.
+
+        ``conversation`` is the key of the conversation that the client named, empty where it named none.
+        """
+
+
 class Ledger(Protocol):
     """What is kept of each call."""
 

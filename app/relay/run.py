@@ -12,7 +12,7 @@ from app.relay.connect import Connector
 from app.relay.drain import Drain
 from app.relay.link import ClientLeftError, Link
 from app.relay.listing import Listing
-from app.relay.ports import Ledger, Registry, Router
+from app.relay.ports import Ledger, Limits, Registry, Router
 from app.relay.tap import Tap
 from app.relay.trace import CLIENT_LEFT_STATUS, Trace
 from app.relay.watch import Live, Watch
@@ -31,6 +31,7 @@ class Relay:
         registry: Registry,
         router: Router,
         ledger: Ledger,
+        limits: Limits,
         connector: Connector,
         watch: Watch,
         drain: Drain,
@@ -38,6 +39,7 @@ class Relay:
         self._registry = registry
         self._router = router
         self._ledger = ledger
+        self._limits = limits
         self._connector = connector
         self._watch = watch
         self._drain = drain
@@ -51,17 +53,23 @@ class Relay:
         try:
             self._drain.admit()
             self._ledger.admit()
-            if call.endpoint.kind is Kind.LIST:
-                return self._tap.listed(call, self._listing.page(call, live=live), live=live)
             conversation = conversation_of(call)
             trace.conversation = conversation.key if conversation.named else ""
-            trace.begin()
-            link = self._open(call, live=live, trace=trace)
-            return self._tap.reply(call, link, live=live, trace=trace)
+            ticket = self._limits.acquire(call, trace.conversation)
+            reply = self._reply(call, live=live, trace=trace)
         except BaseException as error:
             self._watch.leave(live)
             self._settle_refused(call, error, trace)
             raise
+        reply.headers.extend(ticket.headers)
+        return reply
+
+    def _reply(self, call: Call, *, live: Live, trace: Trace) -> Reply:
+        if call.endpoint.kind is Kind.LIST:
+            return self._tap.listed(call, self._listing.page(call, live=live), live=live)
+        trace.begin()
+        link = self._open(call, live=live, trace=trace)
+        return self._tap.reply(call, link, live=live, trace=trace)
 
     def refuse(self, call: Call, error: RelayError) -> None:
         """Keep the record of a call that was refused before it could run."""

@@ -51,6 +51,11 @@ def get_model(model_id: int) -> Model | None:
     return db.session.scalar(_whole().where(Model.id == model_id))
 
 
+def find_model(name: str) -> Model | None:
+    """Return the model of this very name."""
+    return db.session.scalar(select(Model).where(Model.name == name))
+
+
 def import_models(upstream_id: int, wanted: Mapping[str, str | None], *, actor: User | None) -> int:
     """Route each public name in ``wanted`` to the upstream, there under the name it maps to (None: the same).
 

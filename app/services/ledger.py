@@ -19,6 +19,7 @@ from app.protocol.price import FREE, Bill, at, bill
 from app.protocol.usage import Usage, UsageState, tokens_of
 from app.services.background import complete
 from app.services.directory import Directory
+from app.services.limits import Limits
 from app.services.pen import Pen
 
 log = structlog.get_logger()
@@ -47,11 +48,12 @@ class CallLine(msgspec.Struct, tag_field="event", tag="call", frozen=True):
 class Ledger:
     """Writes through the pen."""
 
-    def __init__(self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory) -> None:
+    def __init__(self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits) -> None:
         self._engine = engine
         self._pen = pen
         self._calls = calls
         self._directory = directory
+        self._limits = limits
         pen.closed = self._closed
 
     def admit(self) -> None:
@@ -66,6 +68,7 @@ class Ledger:
     def settle(self, record: values.Record) -> None:
         """Keep a finished call's record, and what it cost."""
         record = self._billed(_storable(record))
+        self._limits.settle(record)
         self._pen.note(record)
         self._calls.add(_line(record))
 

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Row, Select, select
 from app.models import Credential, Model, Route, Token, Upstream, User
 from app.models.base import utcnow
 from app.protocol.call import Caller, Place
+from app.protocol.limit import Rule
 from app.protocol.price import Price
-from app.services import pricing
+from app.services import allowances, pricing
 from app.services.keys import mark
 from app.services.vault import Vault, VaultError
 
@@ -44,7 +45,7 @@ class RouteEntry(msgspec.Struct, frozen=True):
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """An enabled model with its enabled routes, best first, and its prices, newest first.
+    """An enabled model with its enabled routes, best first, its prices, newest first, and everybody's limits on it.
 
     ``created`` in seconds since the epoch.
     """
@@ -54,6 +55,7 @@ class ModelEntry(msgspec.Struct, frozen=True):
     created: int
     routes: tuple[RouteEntry, ...]
     prices: tuple[Price, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -96,9 +98,12 @@ def callers(connection: Connection, digests: Iterable[str], *, mark_key: str) ->
     """Yield the callers of those digests that belong to a valid token."""
     wanted = list(digests)
     for start in range(0, len(wanted), CHUNK):
-        rows = connection.execute(_valid_tokens().where(Token.digest.in_(wanted[start : start + CHUNK])))
+        rows = connection.execute(_valid_tokens().where(Token.digest.in_(wanted[start : start + CHUNK]))).all()
+        of_users = allowances.rules(connection, "user", {row.user_id for row in rows})
+        of_tokens = allowances.rules(connection, "token", {row.id for row in rows})
         for row in rows:
-            yield row.digest, _caller(row, mark_key)
+            rules = of_tokens.get(row.id, ()) + of_users.get(row.user_id, ())
+            yield row.digest, _caller(row, mark_key, rules)
 
 
 def _valid_tokens() -> Select[Any]:
@@ -110,13 +115,14 @@ def _valid_tokens() -> Select[Any]:
     )
 
 
-def _caller(row: Row[Any], mark_key: str) -> Caller:
+def _caller(row: Row[Any], mark_key: str, rules: tuple[Rule, ...]) -> Caller:
     return Caller(
         user_id=row.user_id,
         token_id=row.id,
         owner_mark=mark(mark_key, "owner", str(row.user_id)),
         models=None if row.models is None else tuple(row.models),
         expires_at=row.expires_at.timestamp() if row.expires_at else None,
+        rules=rules,
     )
 
 
@@ -158,6 +164,7 @@ def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict
             priority = upstream.priority if row.priority is None else row.priority
             routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority))
     prices = pricing.by_model(connection)
+    limited = allowances.rules(connection, "model", None)
     return {
         row.name: ModelEntry(
             row.name,
@@ -165,6 +172,7 @@ def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict
             int(row.created_at.timestamp()),
             tuple(sorted(routes.get(row.id, ()), key=lambda route: -route.priority)),
             prices.get(row.id, ()),
+            tuple(msgspec.structs.replace(rule, model=row.name) for rule in limited.get(row.id, ())),
         )
         for row in connection.execute(select(Model.__table__).where(Model.enabled).order_by(Model.name))
     }

@@ -33,11 +33,13 @@ COVERED_ELSEWHERE = {
     ),
     "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
     "relay/trace.py": (["contract/test_errors.py", "contract/test_streams.py"], "records of refused and of cut calls"),
+    "services/allowances.py": (["cli/test_limits.py", "contract/test_limits.py"], "set by command, held on the wire"),
     "services/background.py": (
         ["services/test_ledger.py"],
         "the ledger's own work, as those who read a response see it",
     ),
     "services/context.py": (["services/test_upstreams.py"], "a holder without behaviour of its own"),
+    "services/notices.py": (["services/test_limits.py", "contract/test_limits.py"], "refusals and headers of limits"),
     "services/probe.py": (["services/test_upstreams.py"], "each step of a test, against a real socket"),
     "services/schema.py": (["test_migrations.py"], "migrations, alone and in a crowd"),
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),

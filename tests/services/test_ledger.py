@@ -14,8 +14,11 @@ from app.protocol.call import Caller
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.usage import UNKNOWN, from_object
+from app.services.counters import Counters
 from app.services.ledger import Ledger
+from app.services.limits import Limits
 from app.services.snapshot import EMPTY
+from app.services.spent import Spent
 from tests.services.writing import away, claim_row, record, writing
 
 pytestmark = pytest.mark.any_database
@@ -28,8 +31,9 @@ def book(alice, bob, tmp_path):
     db.session.remove()
     with writing(db.engine, tmp_path / "journal") as pen:
         directory = SimpleNamespace(snapshot=EMPTY)
+        limits = Limits(directory, Counters(), Spent(db.engine))
         yield SimpleNamespace(
-            ledger=Ledger(db.engine, pen, CallLog(), directory), pen=pen, people=people, directory=directory
+            ledger=Ledger(db.engine, pen, CallLog(), directory, limits), pen=pen, people=people, directory=directory
         )
 
 

@@ -1,0 +1,90 @@
+"""Limits as the hot path sees them: one number that may not be passed, of one kind, for one subject."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from app.protocol.usage import Usage
+
+
+class Measure(StrEnum):
+    """What is limited, and over which time; money in nano-dollars, times by UTC."""
+
+    REQUESTS = "requests_minute"
+    TOKENS = "tokens_minute"
+    CONCURRENT = "concurrent"
+    DAY = "money_day"
+    WEEK = "money_week"
+    MONTH = "money_month"
+    TOTAL = "money_total"
+    CONVERSATION = "money_conversation"
+
+    @property
+    def is_money(self) -> bool:
+        return self.value.startswith("money")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """At most ``most`` of a measure for a subject; ``model`` narrows it to one model or to a beginning of names.
+
+    ``key`` is what is counted under, ``money`` whether the measure is an amount; both follow from the others.
+    """
+
+    scope: str
+    subject_id: int
+    measure: Measure
+    most: int
+    model: str = ""
+    key: str = ""
+    money: bool = False
+
+    def __post_init__(self) -> None:
+        key = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}"
+        msgspec.structs.force_setattr(self, "key", key)
+        msgspec.structs.force_setattr(self, "money", self.measure.is_money)
+
+    def covers(self, model: str) -> bool:
+        """Whether calls for a model count here."""
+        narrow = self.model
+        return not narrow or model == narrow or (narrow.endswith("*") and model.startswith(narrow[:-1]))
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The time that a measure is counted over, in seconds since the epoch; ``end`` is None where there is none."""
+
+    start: int
+    end: int | None
+
+
+ALWAYS = Span(0, None)
+
+
+def spans(now: float) -> dict[Measure, Span]:
+    """Return the spans that ``now`` lies in."""
+    moment = datetime.fromtimestamp(now, UTC)
+    minute = int(now) // 60 * 60
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = midnight - timedelta(days=midnight.weekday())
+    first = midnight.replace(day=1)
+    return {
+        Measure.REQUESTS: Span(minute, minute + 60),
+        Measure.TOKENS: Span(minute, minute + 60),
+        Measure.CONCURRENT: ALWAYS,
+        Measure.DAY: _span(midnight, midnight + timedelta(days=1)),
+        Measure.WEEK: _span(monday, monday + timedelta(days=7)),
+        Measure.MONTH: _span(first, (first + timedelta(days=32)).replace(day=1)),
+        Measure.TOTAL: ALWAYS,
+        Measure.CONVERSATION: ALWAYS,
+    }
+
+
+def counted(usage: Usage) -> int:
+    """Return the tokens that count against a limit of tokens: all but those read from a cache."""
+    return usage.tokens - (usage.cache_read or 0)
+
+
+def _span(start: datetime, end: datetime) -> Span:
+    return Span(int(start.timestamp()), int(end.timestamp()))

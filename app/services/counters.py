@@ -1,0 +1,78 @@
+"""What has been used of each limit, where one worker serves alone: numbers in its memory.
+
+A reservation checks and takes all that one call needs, or nothing; no other greenlet runs in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from app.protocol.limit import Rule, Span
+
+
+class Want(msgspec.Struct):
+    """What one call needs of one limit."""
+
+    rule: Rule
+    key: str
+    span: Span
+    amount: int
+    base: Callable[[], int] | None = None
+    """Says what was used before anybody counted here; None where that was nothing."""
+
+
+class Full(Exception):  # noqa: N818 - a state, not a mistake
+    """A limit has no room for a call; ``used`` is what others have used or reserved."""
+
+    def __init__(self, want: Want, used: int) -> None:
+        super().__init__(want.key)
+        self.want = want
+        self.used = used
+
+
+class Counters:
+    """Counts in this process."""
+
+    def __init__(self, *, share: int = 1) -> None:
+        self._used: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
+        self._share = share
+
+    def take(self, call_id: str, wants: list[Want]) -> list[int]:
+        """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
+        used = self._used
+        for want in wants:
+            if want.key not in used:
+                base = want.base() if want.base is not None else 0
+                used.setdefault(want.key, base)  # another may have counted while the database was asked
+                if want.span.end is not None:
+                    self._ends[want.key] = want.span.end
+        for want in wants:
+            if used[want.key] + want.amount > self._most(want.rule):
+                raise Full(want, used[want.key])
+        for want in wants:
+            used[want.key] += want.amount
+        return [used[want.key] for want in wants]
+
+    def _most(self, rule: Rule) -> int:
+        """Return this worker's share; of what is left of nothing there is none, of all else at least one."""
+        return rule.most if self._share == 1 or not rule.most else max(1, rule.most // self._share)
+
+    def give(self, call_id: str, changes: list[tuple[str, int]]) -> None:
+        """Bring reservations to what was really used."""
+        used = self._used
+        for key, change in changes:
+            if key in used:
+                used[key] += change
+
+    def peek(self, keys: list[str]) -> list[int | None]:
+        """Return what is used; None where nobody has counted."""
+        return [self._used.get(key) for key in keys]
+
+    def sweep(self, now: float) -> None:
+        """Forget what is over."""
+        for key in [key for key, end in self._ends.items() if end <= now]:
+            del self._ends[key]
+            self._used.pop(key, None)

@@ -1,0 +1,177 @@
+"""Holds every call to the limits of its user, its token and its model: room is reserved before, settled after.
+
+A reservation is an estimate (the size of the request, and the most that may be written); settling brings it to what
+was used. What can't be known is never credited: a call of unknown cost keeps what it reserved.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.protocol.call import Call
+from app.protocol.endpoints import Kind
+from app.protocol.errors import Problem, RelayError
+from app.protocol.limit import Measure, Rule, Span, counted, spans
+from app.protocol.price import Price, at, cost
+from app.protocol.record import Record
+from app.protocol.usage import Usage, UsageState, tier_of, tokens_of
+from app.services.counters import Counters, Full, Want
+from app.services.directory import Directory
+from app.services.notices import headers, refusal
+from app.services.spent import Spent
+
+INPUT_MOST = 200_000
+"""Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
+OUTPUT_GUESS = 4096
+"""Tokens that an answer is estimated at where the caller sets no bound."""
+OUTPUT_BOUNDS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
+_NOTHING: list[tuple[str, str]] = []
+
+
+class Ticket(msgspec.Struct):
+    """Room that a call has taken; ``headers`` tell its caller what is left."""
+
+    headers: list[tuple[str, str]]
+    wants: list[Want]
+
+
+NO_LIMITS = Ticket(_NOTHING, [])
+
+
+class Limits:
+    """Admits calls. One serves a whole worker."""
+
+    def __init__(self, directory: Directory, counters: Counters, spent: Spent) -> None:
+        self._directory = directory
+        self._counters = counters
+        self._spent = spent
+        self._tickets: dict[str, Ticket] = {}
+        self._spans: dict[Measure, Span] = {}
+        self._until = 0.0
+
+    def acquire(self, call: Call, conversation: str = "") -> Ticket:
+        """Return the room for a call. Raises ``RelayError``: 429, on Messages 402 for money; 503 if nobody can tell."""
+        model = self._directory.snapshot.model(call.model) if call.model else None
+        rules = call.caller.rules + (model.rules if model is not None else ())
+        if not rules:
+            return NO_LIMITS
+        now = time.time_ns() / 1e9
+        rules = tuple(rule for rule in rules if rule.covers(call.model) and _counts(call, rule.measure, conversation))
+        prices = model.prices if model is not None else ()
+        wants = self._wants(call, rules, conversation=conversation, prices=prices, now=now)
+        try:
+            used = self._counters.take(call.id, wants)
+        except Full as full:
+            raise refusal(full, now) from None
+        except (SQLAlchemyError, OSError):
+            message = "Realms can't check the limits of this token now; try again later."
+            raise RelayError(Problem.OVERLOADED, message, retry_after=5) from None
+        ticket = Ticket(headers(wants, used, protocol=call.endpoint.protocol, now=now), wants)
+        if call.endpoint.kind in PER_CALL:
+            self._tickets[call.id] = ticket
+        return ticket
+
+    def settle(self, record: Record) -> None:
+        """Bring what a call had reserved to what it used; a call without reservations changes nothing."""
+        ticket = self._tickets.pop(record.id, None)
+        if ticket is None:
+            return
+        known = record.usage.state is not UsageState.UNKNOWN or record.cost is not None
+        tokens = counted(record.usage) if known else None
+        changes = []
+        for want in ticket.wants:
+            used = self._used(want.rule.measure, record.cost, tokens)
+            if used is not None and used != want.amount:
+                changes.append((want.key, used - want.amount))
+        self._counters.give(record.id, changes)
+
+    @property
+    def held(self) -> int:
+        """How many calls hold reservations."""
+        return len(self._tickets)
+
+    @staticmethod
+    def _used(measure: Measure, cost: int | None, tokens: int | None) -> int | None:
+        """Return what a call used of a measure; None where its reservation stays."""
+        if measure is Measure.REQUESTS:
+            return None
+        if measure is Measure.CONCURRENT:
+            return 0
+        return tokens if measure is Measure.TOKENS else cost
+
+    def _wants(
+        self, call: Call, rules: tuple[Rule, ...], *, conversation: str, prices: tuple[Price, ...], now: float
+    ) -> list[Want]:
+        if not self._until - 60 <= now < self._until:
+            self._spans, self._until = spans(now), now // 60 * 60 + 60
+            self._counters.sweep(now)
+        guess: Usage | None = None
+        wants = []
+        for rule in rules:
+            measure = rule.measure
+            amount = 1
+            if rule.money or measure is Measure.TOKENS:
+                guess = guess or _estimate(call)
+                amount = counted(guess) if measure is Measure.TOKENS else _money(call, guess, prices, now)
+            amount = min(amount, max(1, rule.most))  # what is larger than its limit may still go alone
+            wants.append(self._want(call, rule, amount=amount, conversation=conversation))
+        return wants
+
+    def _want(self, call: Call, rule: Rule, *, amount: int, conversation: str) -> Want:
+        span = self._spans[rule.measure]
+        if rule.measure is Measure.CONVERSATION:
+            cost = self._spent.in_conversation(call.caller.user_id, conversation)
+            return Want(rule, f"{rule.key}:{conversation}", span, amount, cost)
+        spent = self._spent.under(rule, span) if rule.money else None
+        return Want(rule, f"{rule.key}:{span.start}", span, amount, spent)
+
+
+def _money(call: Call, guess: Usage, prices: tuple[Price, ...], now: float) -> int:
+    price = at(prices, now)
+    rates = price.rates(guess) if price is not None else None
+    paid = cost(rates, guess) if rates is not None else None
+    if paid is None:
+        message = f"The model '{call.model[:200]}' has no price, so it can't be used under a limit of money."
+        raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
+    return paid
+
+
+def _counts(call: Call, measure: Measure, conversation: str) -> bool:
+    """Whether a call counts for a measure: reads of stored objects are requests, and what costs nothing is no money."""
+    if measure is Measure.REQUESTS:
+        return True
+    if measure is Measure.CONVERSATION and not conversation:
+        return False
+    kind = call.endpoint.kind
+    pays = kind is Kind.CREATE or (kind is Kind.TOOL and measure is Measure.CONCURRENT)
+    return pays and call.endpoint.needs_model
+
+
+def _estimate(call: Call) -> Usage:
+    """Return what a call may use at most, roughly."""
+    body = call.body
+    size = 0 if body is None else len(body.body)
+    return Usage(
+        state=UsageState.ESTIMATED,
+        input=min(tokens_of(size), INPUT_MOST),
+        output=_bound(call) * _choices(call),
+        service_tier=tier_of(call.body.get("service_tier")) if call.body is not None else "",
+    )
+
+
+def _bound(call: Call) -> int:
+    for name in OUTPUT_BOUNDS:
+        value: Any = call.body.get(name) if call.body is not None else None
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return OUTPUT_GUESS
+
+
+def _choices(call: Call) -> int:
+    value: Any = call.body.get("n") if call.body is not None else None
+    return min(value, 128) if isinstance(value, int) and value > 0 else 1

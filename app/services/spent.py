@@ -1,0 +1,49 @@
+"""What was spent under a limit so far, from the sums kept with the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, Select, func, select
+
+from app.models import ConversationTotal, Rollup
+from app.protocol.limit import Rule, Span
+
+
+class Spent:
+    """Asks the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def under(self, rule: Rule, span: Span) -> Callable[[], int]:
+        """Return what asks for the nano-dollars spent under a rule, in a span."""
+        return lambda: self._ask(under(rule, span))
+
+    def in_conversation(self, user_id: int, key: str) -> Callable[[], int]:
+        """Return what asks for the nano-dollars that a user's conversation has cost."""
+        return lambda: self._ask(in_conversation(user_id, key))
+
+    def _ask(self, wanted: Select[int]) -> int:
+        with self._engine.connect() as connection:
+            return int(connection.scalar(wanted) or 0)
+
+
+def under(rule: Rule, span: Span) -> Select[int]:
+    """Return the query for what was spent under a rule of money, in a span."""
+    wanted = select(func.sum(Rollup.cost_nanos))
+    if rule.scope != "model":
+        subject = Rollup.user_id if rule.scope == "user" else Rollup.token_id
+        wanted = wanted.where(subject == rule.subject_id)
+    if rule.model.endswith("*"):
+        wanted = wanted.where(Rollup.model.startswith(rule.model[:-1], autoescape=True))
+    elif rule.model:
+        wanted = wanted.where(Rollup.model == rule.model)
+    return wanted if span.start == 0 else wanted.where(Rollup.hour >= datetime.fromtimestamp(span.start, UTC))
+
+
+def in_conversation(user_id: int, key: str) -> Select[int]:
+    """Return the query for what one conversation has cost."""
+    mine = ConversationTotal.user_id == user_id, ConversationTotal.key == key
+    return select(ConversationTotal.cost_nanos).where(*mine)

@@ -1,0 +1,155 @@
+"""Limits on the wire: what a refused caller is told, what every answer says is left, and room that comes back."""
+
+import threading
+import time
+from contextlib import contextmanager
+from itertools import product
+
+import anthropic
+import openai
+import pytest
+
+from app.protocol.limit import Measure
+from app.protocol.price import Rates, Tariff
+from app.services import allowances, catalog, prices
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, Client, name_of
+from tests.live import until
+
+DOLLAR = 1_000_000_000
+
+
+@contextmanager
+def limited(house, *, scope="user", who="carol", **most):
+    """Carol, or one model, has limits for as long as it takes."""
+    subject = house.users[who] if scope == "user" else house.changed(lambda: catalog.find_model(who).id)
+    wanted = {Measure(name): value for name, value in most.items()}
+    house.changed(lambda: allowances.put(scope, subject, most=wanted, actor=None))
+    try:
+        yield
+    finally:
+        house.changed(lambda: allowances.put(scope, subject, most={}, actor=None))
+
+
+def ask(house, talk, options="", *, who="carol", stream=False, **more):
+    return house.post(talk.path, talk.asks(options, stream=stream, **more), who=who, **talk.headers)
+
+
+def minute_begins():
+    """Not in the last seconds of a minute, in which a test would see two of them."""
+    if time.time() % 60 > 50:
+        time.sleep(60 - time.time() % 60)
+
+
+@pytest.mark.parametrize(("talk", "who"), list(zip(TALKS, ("alice", "bob", "carol"), strict=True)), ids=name_of)
+def test_who_is_over_a_rate_is_told_how_long_to_wait(house, sim, talk, who):
+    minute_begins()
+    with limited(house, who=who, requests_minute=2):
+        first = ask(house, talk, who=who)
+        name = "anthropic-ratelimit-requests-{}" if talk is MESSAGES else "x-ratelimit-{}-requests"
+        assert (first.status, first.headers[name.format("limit")], first.headers[name.format("remaining")]) == (
+            200,
+            "2",
+            "1",
+        )
+        ask(house, talk, stream=True, who=who)
+        count = sim.count()
+        refused = ask(house, talk, who=who)
+        assert refused.status == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 61
+        assert "limit of 2 requests per minute" in refused.json()["error"]["message"]
+        record = house.record(refused.headers["x-request-id"])
+        assert (record["status"], record["end"], record["reason"]) == (429, "refused", "rate_limit_exceeded")
+        assert (record["cost_nanos"], sim.count()) == (0, count)
+
+
+def test_the_official_clients_know_what_they_are_told(house, sim, openai_of, anthropic_of):
+    minute_begins()
+    with limited(house, requests_minute=0):
+        with pytest.raises(openai.RateLimitError) as told:
+            openai_of("carol").responses.create(model="sim-1", input="hi")
+        assert told.value.code == "rate_limit_exceeded"
+        with pytest.raises(anthropic.RateLimitError):
+            anthropic_of("carol").messages.create(
+                max_tokens=5, model="claude-sim-1", messages=[{"role": "user", "content": "x"}]
+            )
+
+
+@pytest.fixture(scope="module")
+def priced(house):
+    """Every model costs 2 and 10 dollars for a million tokens."""
+    tariff = Tariff(Rates(input=2 * DOLLAR, cache_read=DOLLAR, output=10 * DOLLAR))
+    names = ("sim-*", "claude-*")
+    made = house.changed(lambda: [prices.put(catalog.find_model(n).id, tariff, actor=None).id for n in names])
+    yield
+    house.changed(lambda: [prices.delete(price_id, actor=None) for price_id in made])
+
+
+@pytest.mark.parametrize(("talk", "stream"), [(RESPONSES, True), (CHAT, False), (MESSAGES, True)], ids=name_of)
+def test_who_has_no_money_left_is_told_so_and_what_was_used_is_paid(house, sim, priced, talk, stream):
+    spent = sum(
+        row["cost_nanos"]
+        for row in house.rows(f"SELECT cost_nanos FROM rollups WHERE user_id = {house.users['carol']}")
+    )
+    bound = {"max_output_tokens" if talk is RESPONSES else "max_tokens": 100}
+    with limited(house, money_total=spent + 3_000_000):
+        first = ask(house, talk, "input=100,output=50,cached=0", stream=stream, **bound)
+        assert first.status == 200
+        assert house.record(first.headers["x-request-id"])["cost_nanos"] == 700_000
+        second = ask(house, talk, "input=1000,output=90,cached=0", stream=stream, **bound)
+        assert second.status == 200
+        refused = ask(house, talk, stream=stream, **bound)
+        assert refused.status == (402 if talk is MESSAGES else 429)
+        assert refused.headers["x-should-retry"] == "false"
+        error = refused.json()["error"]
+        assert error["type"] == ("billing_error" if talk is MESSAGES else "insufficient_quota")
+        assert "in all is reached" in error["message"]
+
+
+def test_a_model_without_a_price_is_not_free(house, sim):
+    with limited(house, money_month=DOLLAR):
+        refused = ask(house, CHAT, model="other-1")
+    assert (refused.status, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert "no price" in refused.json()["error"]["message"]
+
+
+ENDS = {
+    "whole": "events=3",
+    "refused by the provider": "status=400",
+    "cut": "events=5,fault=no_terminal:3",
+    "broken": "fault=reset",
+    "no such model": None,
+}
+
+
+def test_every_way_to_end_gives_room_back(house, sim):
+    with limited(house, concurrent=1):
+        for talk, stream, end in product(TALKS, (False, True), ENDS):
+            more = {} if ENDS[end] else {"model": "no-such-model"}
+            answer = ask(house, talk, ENDS[end] or "", stream=stream, **more)
+            assert answer.status != 429, (talk, stream, end, answer.body)
+
+
+def test_a_client_that_leaves_gives_its_room_back_within_a_second(house, sim):
+    with limited(house, concurrent=1):
+        for talk in TALKS:
+            with Client(house, who="carol") as client:
+                client.send(talk, "events=10,fault=hang_after:3").read_until(b"\n\n", times=2)
+                assert ask(house, talk).status == 429
+            until(lambda talk=talk: ask(house, talk).status == 200, seconds=1.0)
+
+
+@pytest.mark.parametrize("scope", ["user", "model"])
+def test_of_one_more_than_may_run_at_a_time_exactly_one_is_refused(house, sim, scope):
+    most = 5
+    told = []
+
+    def one():
+        told.append(ask(house, CHAT, "events=4,gap=0.15", stream=True).status)
+
+    with limited(house, scope=scope, who="carol" if scope == "user" else "sim-*", concurrent=most):
+        threads = [threading.Thread(target=one) for _ in range(most + 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(told) == [200] * most + [429]

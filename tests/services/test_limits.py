@@ -1,0 +1,282 @@
+"""Calls are held to their limits: reserved before, settled after, never credited for what isn't known."""
+
+import json
+from itertools import count
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from app.protocol.call import Call, Caller
+from app.protocol.endpoints import BY_NAME
+from app.protocol.envelope import parse
+from app.protocol.errors import Problem, RelayError
+from app.protocol.limit import Measure, Rule
+from app.protocol.price import Price, Rates, Tariff
+from app.protocol.record import End
+from app.protocol.usage import UNKNOWN, from_object
+from app.services.counters import Counters
+from app.services.limits import INPUT_MOST, OUTPUT_GUESS, Limits
+from app.services.snapshot import EMPTY, ModelEntry
+from tests.services.writing import record
+
+numbers = count(1)
+DOLLAR = 1_000_000_000
+PRICE = Price(1, 0.0, Tariff(Rates(input=2 * DOLLAR, output=10 * DOLLAR)))  # 2,000 and 10,000 nano-dollars a token
+CHAT = {"responses.create": {"input": "hi"}, "chat.create": {"messages": []}, "messages.create": {"max_tokens": 10}}
+
+
+class Nothing:
+    """Nobody has spent anything, or what a test says."""
+
+    def __init__(self, spent=0):
+        self.spent = spent
+
+    def under(self, rule, span):
+        return lambda: self.spent
+
+    def in_conversation(self, user_id, key):
+        return lambda: self.spent
+
+
+def rule(measure, most, *, scope="user", model=""):
+    return Rule(scope, 1, measure, most, model)
+
+
+def limits_of(*rules, spent=0, prices=(PRICE,), model_rules=()):
+    entry = ModelEntry("m", "", 0, (), prices, model_rules)
+    directory = SimpleNamespace(snapshot=msgspec.structs.replace(EMPTY, models={"m": entry}))
+    limits = Limits(directory, Counters(), Nothing(spent))
+    return limits, Caller(1, 1, "mark", rules=rules)
+
+
+def call_of(caller, *, endpoint="responses.create", model="m", **body):
+    raw = json.dumps({"model": model, "input": "x"} | body).encode()
+    return Call(
+        id=f"{next(numbers):032x}",
+        request_id="r",
+        endpoint=BY_NAME[endpoint],
+        caller=caller,
+        body=parse(raw),
+        model=model,
+    )
+
+
+def settle(limits, call, *, usage=UNKNOWN, cost=None, end=End.COMPLETED):
+    limits.settle(record(0, id=call.id, usage=usage, cost=cost, end=end))
+
+
+def refused(limits, call, conversation=""):
+    with pytest.raises(RelayError) as error:
+        limits.acquire(call, conversation)
+    return error.value
+
+
+def used(limits):
+    return {key.split(":")[2]: n for key, n in limits._counters._used.items()}
+
+
+def test_who_has_no_limits_is_not_counted():
+    limits, caller = limits_of()
+    assert limits.acquire(call_of(caller)).headers == []
+    assert (limits.held, used(limits)) == (0, {})
+
+
+@pytest.mark.parametrize("measure", [Measure.REQUESTS, Measure.CONCURRENT])
+def test_exactly_as_many_calls_as_allowed_are_admitted(measure):
+    limits, caller = limits_of(rule(measure, 3))
+    calls = [call_of(caller) for _ in range(3)]
+    for call in calls:
+        limits.acquire(call)
+    error = refused(limits, call_of(caller))
+    assert (error.problem, error.code, error.headers) == (Problem.RATE_LIMITED, "rate_limit_exceeded", ())
+    assert "limit of 3 requests" in error.message
+    assert "3 are used" in error.message
+    assert 1 <= error.retry_after <= 61
+    settle(limits, calls[0])
+    if measure is Measure.CONCURRENT:
+        limits.acquire(call_of(caller))
+    refused(limits, call_of(caller))
+
+
+def test_a_call_is_settled_once():
+    limits, caller = limits_of(rule(Measure.CONCURRENT, 5))
+    call = call_of(caller)
+    limits.acquire(call)
+    for _ in range(3):
+        settle(limits, call)
+    assert (limits.held, used(limits)) == (0, {"concurrent": 0})
+
+
+def test_tokens_are_reserved_by_size_and_bound_and_settled_by_use():
+    limits, caller = limits_of(rule(Measure.TOKENS, 10_000))
+    call = call_of(caller, max_output_tokens=2000, input="x" * 4000)
+    limits.acquire(call)
+    assert used(limits)["tokens_minute"] == 2000 + len(call.body.body) // 4
+    settle(limits, call, usage=from_object({"input_tokens": 900, "output_tokens": 50}), cost=1)
+    assert used(limits)["tokens_minute"] == 950
+    error = refused(limits, call_of(caller, max_output_tokens=9500))
+    assert "tokens per minute" in error.message
+    assert "may need 9,5" in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [
+        ({}, OUTPUT_GUESS),
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 8}, 8),
+        ({"max_tokens": 7, "n": 3}, 21),
+        ({"max_tokens": -1}, OUTPUT_GUESS),
+        ({"max_tokens": "7"}, OUTPUT_GUESS),
+        ({"max_tokens": True}, OUTPUT_GUESS),
+        ({"max_tokens": 7, "n": -4}, 7),
+    ],
+)
+def test_the_bound_that_a_caller_sets_is_what_is_reserved(body, output):
+    limits, caller = limits_of(rule(Measure.TOKENS, 10**9))
+    call = call_of(caller, endpoint="chat.create", **body)
+    limits.acquire(call)
+    assert used(limits)["tokens_minute"] == output + len(call.body.body) // 4
+
+
+def test_pictures_in_a_request_are_many_bytes_and_few_tokens():
+    limits, caller = limits_of(rule(Measure.TOKENS, 10**9))
+    limits.acquire(call_of(caller, input="x" * 5_000_000, max_output_tokens=1))
+    assert used(limits)["tokens_minute"] == INPUT_MOST + 1
+
+
+def test_a_call_that_is_larger_than_its_limit_goes_alone():
+    limits, caller = limits_of(rule(Measure.TOKENS, 100))
+    first = call_of(caller, max_output_tokens=5000)
+    limits.acquire(first)
+    refused(limits, call_of(caller, max_output_tokens=1))
+
+
+def test_money_never_passes_the_limit_by_more_than_was_reserved():
+    """200 calls at once, each of at most 20 cents, money for 10 of them."""
+    limits, caller = limits_of(rule(Measure.DAY, 2 * DOLLAR))
+    admitted = []
+    for _ in range(200):
+        call = call_of(caller, max_output_tokens=19_990, input="")
+        try:
+            limits.acquire(call)
+        except RelayError as error:
+            assert error.problem is Problem.INSUFFICIENT_QUOTA
+        else:
+            admitted.append(call)
+    assert len(admitted) == 10
+    for call in admitted:
+        settle(limits, call, usage=from_object({"input_tokens": 5, "output_tokens": 19_990}), cost=199_910_000)
+    assert used(limits)["money_day"] == 1_999_100_000
+
+
+@pytest.mark.parametrize("measure", [measure for measure in Measure if measure.is_money])
+def test_every_limit_of_money_counts_from_what_was_spent(measure):
+    limits, caller = limits_of(rule(measure, 5 * DOLLAR), spent=5 * DOLLAR - 1)
+    error = refused(limits, call_of(caller), "c" * 32)
+    assert error.code == "insufficient_quota"
+    assert "$5.00" in error.message
+    assert error.headers == (("x-should-retry", "false"),)
+    assert (error.retry_after is None) == (measure in {Measure.TOTAL, Measure.CONVERSATION})
+    assert "resets at" in error.message or error.retry_after is None
+
+
+def test_what_a_call_cost_is_what_it_used_and_what_is_not_known_stays_reserved():
+    limits, caller = limits_of(rule(Measure.DAY, 100 * DOLLAR), rule(Measure.TOKENS, 10**9))
+    known, unknown, failed = (call_of(caller, max_output_tokens=1000, input="") for _ in range(3))
+    for call in (known, unknown, failed):
+        limits.acquire(call)
+    reserved = used(limits)["money_day"] // 3
+    assert reserved > 10_000_000
+    settle(limits, known, usage=from_object({"input_tokens": 1, "output_tokens": 1}), cost=12_000)
+    settle(limits, unknown)
+    settle(limits, failed, cost=0, end=End.REFUSED)
+    assert used(limits)["money_day"] == reserved + 12_000
+
+
+@pytest.mark.parametrize(("prices", "body"), [((), {}), ((PRICE,), {"service_tier": "priority"})])
+def test_what_has_no_price_can_not_be_used_under_a_limit_of_money(prices, body):
+    limits, caller = limits_of(rule(Measure.DAY, 100 * DOLLAR), prices=prices)
+    error = refused(limits, call_of(caller, **body))
+    assert (error.problem, error.param) == (Problem.INSUFFICIENT_QUOTA, "model")
+    assert "no price" in error.message
+
+
+def test_a_rule_for_one_model_leaves_others_alone():
+    limits, caller = limits_of(rule(Measure.REQUESTS, 1, model="n"))
+    limits.acquire(call_of(caller))
+    limits.acquire(call_of(caller, model="n"))
+    limits.acquire(call_of(caller))
+    error = refused(limits, call_of(caller, model="n"))
+    assert "on n" in error.message
+
+
+def test_a_models_own_limit_is_everybodys_together():
+    limits, caller = limits_of(model_rules=(rule(Measure.REQUESTS, 2, scope="model", model="m"),))
+    limits.acquire(call_of(caller))
+    limits.acquire(call_of(Caller(2, 2, "other")))
+    assert "This model's limit" in refused(limits, call_of(Caller(3, 3, "third"))).message
+
+
+def test_the_tightest_of_several_limits_holds_and_takes_nothing_of_the_others():
+    limits, caller = limits_of(rule(Measure.REQUESTS, 10), rule(Measure.REQUESTS, 1, scope="token"))
+    limits.acquire(call_of(caller))
+    assert "This token's" in refused(limits, call_of(caller)).message
+    assert sorted(limits._counters._used.values()) == [1, 1]
+
+
+def test_reads_and_counts_of_tokens_are_requests_and_cost_nothing():
+    limits, caller = limits_of(*[rule(measure, 10**12) for measure in Measure])
+    limits.acquire(call_of(caller, endpoint="responses.retrieve", model=""))
+    assert used(limits) == {"requests_minute": 1}
+    limits.acquire(call_of(caller, endpoint="messages.count_tokens"))
+    assert used(limits) == {"requests_minute": 2, "concurrent": 1}
+
+
+def test_a_limit_on_conversations_counts_each_alone():
+    limits, caller = limits_of(rule(Measure.CONVERSATION, DOLLAR // 10))
+    bound = {"max_output_tokens": 9000, "input": ""}
+    limits.acquire(call_of(caller, **bound), "a" * 32)
+    limits.acquire(call_of(caller, **bound), "b" * 32)
+    limits.acquire(call_of(caller, **bound))
+    assert "for one conversation" in refused(limits, call_of(caller, **bound), "a" * 32).message
+
+
+def test_a_database_that_can_not_say_what_was_spent_is_503():
+    limits, caller = limits_of(rule(Measure.DAY, DOLLAR))
+    limits._spent = SimpleNamespace(under=lambda *_: _away)
+    assert refused(limits, call_of(caller)).problem is Problem.OVERLOADED
+
+
+def _away():
+    raise OSError("away")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "names"),
+    [
+        ("chat.create", ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]),
+        (
+            "messages.create",
+            [
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            ],
+        ),
+    ],
+)
+def test_every_answer_says_what_is_left_of_the_tightest_limit(endpoint, names):
+    limits, caller = limits_of(rule(Measure.REQUESTS, 10), rule(Measure.REQUESTS, 4, scope="token"))
+    headers = limits.acquire(call_of(caller, endpoint=endpoint)).headers
+    assert [name for name, _ in headers] == names
+    assert [value for _, value in headers[:2]] == ["4", "3"]
+    assert headers[2][1].endswith("Z" if endpoint == "messages.create" else "s")
+
+
+@pytest.mark.parametrize(("endpoint", "status"), [("chat.create", 429), ("messages.create", 402)])
+def test_no_money_is_told_as_each_protocol_does(endpoint, status):
+    limits, caller = limits_of(rule(Measure.TOTAL, 0))
+    call = call_of(caller, endpoint=endpoint)
+    assert refused(limits, call).status(call.endpoint.protocol) == status
