@@ -23,7 +23,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 VERSION = "0.1.0"
 EXIT_CONFIG = 78
 PREFIX = "REALMS_"
-SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "ADMIN_PASSWORD")
+SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD")
 NEEDED = ("secret_key", "vault_keys")
 """Secrets that nothing works without."""
 SECRET_MIN = 32
@@ -52,6 +52,7 @@ class Settings(BaseModel):
     # What it keeps
     data_dir: Path = Path("data")
     database_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = SecretStr("")
     migrate: bool | None = None
     secret_key: SecretStr = SecretStr("")
     vault_keys: SecretStr = SecretStr("")
@@ -100,6 +101,14 @@ class Settings(BaseModel):
         if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
             raise ValueError("must be an http or https URL, for example https://realms.example.com")
         return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must be a Redis URL, for example redis://127.0.0.1:6379/0")
+        return value
 
     @field_validator("secret_key", "vault_keys")
     @classmethod

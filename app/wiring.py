@@ -15,6 +15,7 @@ from app.relay.drain import Drain
 from app.relay.egress import Egress
 from app.relay.run import Relay
 from app.relay.watch import Watch
+from app.services import shared
 from app.services.callers import Callers
 from app.services.context import Context
 from app.services.counters import Counters
@@ -25,6 +26,7 @@ from app.services.limits import Limits as CallLimits
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
+from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
 from app.services.vault import Vault
 from app.settings import Settings
@@ -39,6 +41,7 @@ class House:
     watch: Watch
     drain: Drain
     calls: CallLog
+    counters: Counters
     settings: Settings
     started: bool = False
 
@@ -55,6 +58,7 @@ class House:
         self.watch.start()
         self.drain.start(alive, close_idle)
         self.calls.start()
+        self.counters.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -73,7 +77,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     drain = Drain(watch, drain_s=settings.drain_s)
     calls = CallLog()
     router = Router(directory)
-    limits = CallLimits(directory, Counters(share=settings.workers), Spent(engine))
+    client = shared.connect(settings)
+    counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
+    limits = CallLimits(directory, counters, Spent(engine))
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
@@ -85,6 +91,6 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     app.extensions["realms"] = Context(settings, vault, directory, egress)
-    house = House(directory, pen, watch, drain, calls, settings)
+    house = House(directory, pen, watch, drain, calls, counters, settings)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
     return house

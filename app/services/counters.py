@@ -40,6 +40,9 @@ class Counters:
         self._ends: dict[str, int] = {}
         self._share = share
 
+    def start(self) -> None:
+        """Nothing has to be done beside the calls."""
+
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
         used = self._used

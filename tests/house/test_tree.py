@@ -41,6 +41,10 @@ COVERED_ELSEWHERE = {
     "services/context.py": (["services/test_upstreams.py"], "a holder without behaviour of its own"),
     "services/notices.py": (["services/test_limits.py", "contract/test_limits.py"], "refusals and headers of limits"),
     "services/probe.py": (["services/test_upstreams.py"], "each step of a test, against a real socket"),
+    "services/shared.py": (
+        ["services/test_shared_counters.py"],
+        "a client, and what stands in for it while it is away",
+    ),
     "services/schema.py": (["test_migrations.py"], "migrations, alone and in a crowd"),
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),
     "web/filters.py": (["console/test_dashboard.py"], "numbers and moments as pages show them"),

@@ -1,0 +1,106 @@
+"""Four workers count together: exactly as many as allowed, no more money than there is, and nothing stuck."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+import redis
+
+from app.extensions import db
+from app.protocol.limit import Measure
+from app.protocol.price import Rates, Tariff
+from app.services import allowances, catalog, prices
+from tests import live
+from tests.faults.clients import CHAT
+from tests.live import until
+
+DOLLAR = 1_000_000_000
+REDIS = "redis://127.0.0.1:6379/8"
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def shared(provider, tmp_path):
+    client = redis.Redis.from_url(REDIS, decode_responses=True)
+    client.flushdb()
+    with live.database("postgresql", tmp_path, f"realms_shared_{os.getpid()}") as url:
+        with live.open_house(tmp_path, url, provider, workers="4", drain_s="3", redis_url=REDIS) as house:
+            yield house
+    client.flushdb()
+    client.close()
+
+
+def limit(house, **most):
+    with house.app.app_context():
+        wanted = {Measure(name): value for name, value in most.items()}
+        allowances.put("user", house.users["carol"], most=wanted, actor=None)
+        db.session.remove()
+    time.sleep(1.2)
+
+
+def crowd(house, count, options, **more):
+    told = Counter()
+
+    def one():
+        body = CHAT.asks(options, stream=True, **more)
+        told[house.post(CHAT.path, body, who="carol").status] += 1
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
+
+
+def test_of_one_more_than_the_limit_exactly_one_is_refused(shared, sim):
+    limit(shared, concurrent=40)
+    for _ in range(3):
+        assert crowd(shared, 41, "events=3,gap=1.0") == {200: 40, 429: 1}
+    limit(shared, requests_minute=60)
+    if time.time() % 60 > 45:
+        time.sleep(60 - time.time() % 60)
+    assert crowd(shared, 61, "events=1") == {200: 60, 429: 1}
+
+
+def test_two_hundred_calls_with_money_for_ten_spend_it_and_no_more(shared, sim):
+    """Each may cost 100,010 tokens at 10 dollars a million, so about a dollar; and does."""
+    with shared.app.app_context():
+        tariff = Tariff(Rates(input=0, output=10 * DOLLAR))
+        prices.put(catalog.find_model("sim-*").id, tariff, actor=None)
+        db.session.remove()
+    limit(shared, money_day=10 * DOLLAR + 5000)
+    told = crowd(shared, 200, "events=3,gap=0.3,output=100000", max_tokens=100_000)
+    assert told == {200: 10, 429: 190}
+    spent = "SELECT SUM(cost_nanos) AS nanos FROM {}"
+    until(lambda: shared.rows(spent.format("records"))[0]["nanos"] == 10 * DOLLAR)
+    assert shared.rows(spent.format("rollups"))[0]["nanos"] == 10 * DOLLAR
+    assert crowd(shared, 4, "events=1", max_tokens=100_000) == {429: 4}
+
+
+def test_what_killed_workers_held_is_free_again_and_their_calls_have_records(shared, sim):
+    limit(shared, concurrent=8)
+    threads = [threading.Thread(target=lambda: _left(shared)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    until(lambda: sim.control("GET", "stats")["open"] == 8)
+    assert crowd(shared, 1, "events=1") == {429: 1}
+    for worker in shared.workers():
+        os.kill(worker, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    until(lambda: crowd(shared, 1, "events=1")[200], seconds=45, every=1.0)
+    died = "SELECT COUNT(*) AS n FROM records WHERE \"end\" = 'aborted' AND input_tokens > 0"
+    until(lambda: shared.rows(died)[0]["n"] == 8, seconds=30, every=0.5)
+
+
+def _left(house):
+    try:
+        house.post(CHAT.path, CHAT.asks("events=100,gap=1.0", stream=True), who="carol")
+    except OSError:
+        pass
+    except Exception as error:
+        assert "IncompleteRead" in type(error).__name__ or "Disconnected" in type(error).__name__

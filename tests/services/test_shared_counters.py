@@ -1,0 +1,130 @@
+"""Counts in Redis: exact between workers, given back by the dead, and a share of them while Redis is away."""
+
+import os
+
+import gevent
+import pytest
+import redis
+
+from app.protocol.limit import ALWAYS, Measure, Rule, Span
+from app.services import shared_counters
+from app.services.counters import Full, Want
+from app.services.shared_counters import LEASES, SharedCounters
+from tests.services.writing import at_once
+
+URL = os.environ.get("REALMS_TEST_REDIS", "redis://127.0.0.1:6379/9")
+
+
+@pytest.fixture
+def client():
+    client = redis.Redis.from_url(URL, decode_responses=True, socket_timeout=1)
+    try:
+        client.flushdb()
+    except redis.ConnectionError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"Redis is away: {error}")
+        pytest.skip(f"Redis is away: {error}")
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def workers(client):
+    return [SharedCounters(client, share=4) for _ in range(4)]
+
+
+def want(most, amount=1, *, key="k", base=None, measure=Measure.CONCURRENT, span=ALWAYS):
+    return Want(Rule("user", 1, measure, most), key, span, amount, base)
+
+
+def give_back(worker):
+    worker._give_back()
+
+
+def test_of_one_more_than_the_limit_exactly_one_is_refused(workers):
+    def one(number):
+        return lambda: workers[number % 4].take(f"call-{number}", [want(50)])
+
+    told = at_once(*[one(n) for n in range(51)])
+    assert len([each for each in told if isinstance(each, Full)]) == 1
+
+
+def test_what_does_not_fit_takes_nothing_of_anything(workers, client):
+    one, two, *_ = workers
+    assert one.take("a", [want(5), want(1, key="l")]) == [1, 1]
+    with pytest.raises(Full) as full:
+        two.take("b", [want(5), want(1, key="l")])
+    assert (full.value.want.key, full.value.used) == ("l", 1)
+    assert client.get("realms:limit:k") == "1"
+    one.give("a", [("k", -1), ("l", -1)])
+    give_back(one)
+    assert two.take("b", [want(5), want(1, key="l")]) == [1, 1]
+    assert client.zrange(LEASES, 0, -1) == ["b"]
+
+
+def test_what_was_spent_is_asked_for_once_between_all_workers(workers):
+    asked = []
+
+    def base():
+        asked.append(1)
+        return 30
+
+    def worth(amount):
+        return want(100, amount, base=base, measure=Measure.DAY, span=Span(0, 2_000_000_000))
+
+    assert workers[0].take("a", [worth(20), want(5, key="l")]) == [50, 1]
+    assert workers[1].take("b", [worth(50)]) == [100]
+    with pytest.raises(Full):
+        workers[2].take("c", [worth(1)])
+    workers[1].give("b", [("k", -49)])
+    give_back(workers[1])
+    assert workers[2].take("c", [worth(49)]) == [100]
+    assert asked == [1]
+
+
+def test_what_a_dead_worker_had_reserved_falls_away_and_what_it_had_asked_does_not(workers, client, monkeypatch):
+    monkeypatch.setattr(shared_counters, "LEASE_S", -1)
+    workers[0].take("a", [want(9, 5, key="money"), want(9, key="asked", measure=Measure.REQUESTS)])
+    monkeypatch.setattr(shared_counters, "LEASE_S", 30)
+    workers[1].take("b", [want(9, 2, key="money")])
+    workers[1]._renew()
+    assert (client.get("realms:limit:money"), client.get("realms:limit:asked")) == ("2", "1")
+    assert client.zrange(LEASES, 0, -1) == ["b"]
+
+
+def test_a_living_workers_leases_are_renewed(workers, client):
+    workers[0].take("a", [want(9)])
+    client.zadd(LEASES, {"a": 1})
+    workers[0]._renew()
+    assert client.zscore(LEASES, "a") > 1_700_000_000_000
+    assert client.get("realms:limit:k") == "1"
+
+
+def test_a_request_alone_needs_no_lease(workers, client):
+    workers[0].take("a", [want(9, measure=Measure.REQUESTS, span=Span(0, 2_000_000_000))])
+    assert client.exists(LEASES) == 0
+    assert client.ttl("realms:limit:k") > 0
+
+
+def test_numbers_are_given_back_beside_the_calls(workers, client):
+    one = workers[0]
+    worker = gevent.spawn(one._work_for_ever)
+    one.take("a", [want(1)])
+    one.give("a", [("k", -1)])
+    with gevent.Timeout(5):
+        while client.get("realms:limit:k") != "0":
+            gevent.sleep(0.01)
+    worker.kill()
+
+
+def test_while_redis_is_away_each_worker_has_its_share():
+    client = redis.Redis.from_url("redis://127.0.0.1:1/0", socket_timeout=0.25, socket_connect_timeout=0.25)
+    counters = SharedCounters(client, share=4)
+    assert counters.take("a", [want(8)]) == [1]
+    assert not counters._breaker.closed
+    counters.take("b", [want(8)])
+    with pytest.raises(Full):
+        counters.take("c", [want(8)])
+    counters.give("b", [("k", -1)])
+    counters.take("c", [want(8)])
