@@ -70,6 +70,13 @@ class Settings(BaseModel):
     stream_total_s: float = Field(default=3600, gt=0)
     auth_stale_max_s: float = Field(default=600, gt=0)
 
+    # How it chooses among upstreams
+    attempts_max: int = Field(default=4, ge=1, le=20)
+    opening_s: float = Field(default=0.25, ge=0, le=60)
+    cooldown_s: float = Field(default=30, ge=0, le=600)
+    queue_wait_s: float = Field(default=0, ge=0, le=600)
+    affinity_s: float = Field(default=3600, gt=0, le=604_800)
+
     # What it may reach
     egress_allow: tuple[Network, ...] = ()
     ca_file: Path | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Flask
@@ -10,19 +10,26 @@ from sqlalchemy import Engine
 
 from app.api import Machinery
 from app.logs import CallLog
-from app.relay.connect import Connector, Limits
+from app.relay.attempt import Attempts, Limits
+from app.relay.connect import Connector
 from app.relay.drain import Drain
 from app.relay.egress import Egress
+from app.relay.ports import Accounts
 from app.relay.run import Relay
 from app.relay.watch import Watch
 from app.services import shared
+from app.services.affinity import Affinity
+from app.services.board import Alone, Board
 from app.services.callers import Callers
 from app.services.context import Context
 from app.services.counters import Counters
 from app.services.directory import Directory
+from app.services.health import Health
 from app.services.journal import Journal
 from app.services.ledger import Ledger
 from app.services.limits import Limits as CallLimits
+from app.services.load import Load
+from app.services.offer import Signs
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
@@ -76,16 +83,19 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     drain = Drain(watch, drain_s=settings.drain_s)
     calls = CallLog()
-    router = Router(directory)
     client = shared.connect(settings)
     counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
     limits = CallLimits(directory, counters, Spent(engine))
+    accounts: dict[str, Accounts] = {}
+    board = Alone()
+    router = Router(directory, _signs(board, accounts, settings))
+    attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
         ledger=Ledger(engine, pen, calls, directory, limits),
         limits=limits,
-        connector=Connector(egress, Limits(settings.first_byte_s, settings.stream_idle_s)),
+        connector=Connector(attempts, accounts, attempts_max=settings.attempts_max),
         watch=watch,
         drain=drain,
     )
@@ -94,3 +104,14 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     house = House(directory, pen, watch, drain, calls, counters, settings)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
     return house
+
+
+def _signs(board: Board, accounts: Mapping[str, Accounts], settings: Settings) -> Signs:
+    """Return what calls are placed by."""
+    return Signs(
+        health=Health(board, cooldown_s=settings.cooldown_s),
+        load=Load(board),
+        affinity=Affinity(board, life_s=settings.affinity_s),
+        accounts=accounts,
+        queue_wait_s=settings.queue_wait_s,
+    )

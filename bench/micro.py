@@ -44,12 +44,11 @@ from app.relay.transport import RelayRequest, _message, locate  # noqa: E402
 from app.services.counters import Counters  # noqa: E402
 from app.services.journal import Journal  # noqa: E402
 from app.services.limits import Limits  # noqa: E402
-from app.services.routing import Router  # noqa: E402
-from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry  # noqa: E402
 from app.upstreams import UPSTREAMS  # noqa: E402
-from app.upstreams.base import judge  # noqa: E402
+from app.upstreams.verdict import judge  # noqa: E402
 from bench.cases import CASES  # noqa: E402
 from bench.house import furnish, settings_for  # noqa: E402
+from bench.placing import Fixed, placing_stations  # noqa: E402
 from bench.processes import build, free_port, upstream  # noqa: E402
 
 BATCH_S, STATION_S = 0.0005, 0.4
@@ -115,15 +114,6 @@ def call(endpoint: str, raw: bytes, *, stream: bool = False) -> Call:
     )
 
 
-class Fixed:
-    """A directory whose snapshot has many routes."""
-
-    def __init__(self, models: int) -> None:
-        upstream = UpstreamEntry(1, "openai", True, 0, {1: PLACE})
-        entries = {f"gpt-{n}": ModelEntry(f"gpt-{n}", "", 0, (RouteEntry(upstream, "", 0),)) for n in range(models)}
-        self.snapshot = Snapshot(1, {1: upstream}, entries, (), {})
-
-
 class Nowhere:
     """A ledger and a wire that keep nothing."""
 
@@ -186,7 +176,6 @@ def gunicorn_stations(raw: bytes) -> Iterator[tuple[str, Station]]:
 
 def way_in(small: bytes, large: bytes) -> Iterator[tuple[str, Station]]:
     chat = call("chat.create", small)
-    router, far = Router(Fixed(20)), Router(Fixed(100))
     target = Target(PLACE, "gpt-upstream")
     outgoing = UPSTREAMS["openai"].prepare(chat, Target(PLACE))
     request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body)
@@ -194,8 +183,7 @@ def way_in(small: bytes, large: bytes) -> Iterator[tuple[str, Station]]:
     yield "envelope.parse, 100 KB", lambda: parse(large)
     yield "envelope.with_members, 1 KB", lambda: chat.body.with_members({"model": b'"other"'})
     yield "headers.to_upstream", lambda: to_upstream(ENVIRON)
-    yield "router.candidates, 20 routes", lambda: router.candidates(chat)
-    yield "router.candidates, 100 routes", lambda: far.candidates(chat)
+    yield from placing_stations(chat)
     yield "adapter.prepare", lambda: UPSTREAMS["openai"].prepare(chat, Target(PLACE))
     yield "adapter.prepare, model renamed", lambda: UPSTREAMS["openai"].prepare(chat, target)
     yield "transport: the request's bytes", lambda: _message(request, *locate(request.url))
@@ -221,8 +209,8 @@ def way_out(small: bytes) -> Iterator[tuple[str, Station]]:
     usage = {"prompt_tokens": 25, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 3}}
     yield "answer: head and body of 1 KB", answered
     yield "requests.Response()", requests.Response
-    yield "judge, 200", lambda: judge(200, {}, b"", endpoint=chat.endpoint)
-    yield "judge, 429", lambda: judge(429, {"retry-after": "1"}, b'{"error":{}}', endpoint=chat.endpoint)
+    yield "judge, 200", lambda: judge(200, {}, b"", call=chat)
+    yield "judge, 429", lambda: judge(429, {"retry-after": "1"}, b'{"error":{}}', call=chat)
     yield "body.read, 1 KB", lambda: bodies.read(told)
     yield "body.with_model, 1 KB", lambda: bodies.with_model(told, "other")
     yield "headers.to_client", lambda: to_client(headers)

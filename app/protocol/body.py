@@ -27,6 +27,7 @@ class Told(msgspec.Struct):
     usage: Any = None
     service_tier: Any = None
     model: Any = None
+    error: Any = None
 
 
 _told = msgspec.json.Decoder(Told)

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from app.protocol.call import Call
+from app.protocol.call import Call, Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.envelope import Envelope
 
@@ -32,12 +32,14 @@ class Conversation(msgspec.Struct, frozen=True):
     """Which conversation a call belongs to.
 
     ``key`` is 32 hex digits, the caller's own and not to be turned back into what it was made of; empty where a call
-    is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning. ``sealed``
-    says that the body carries state that only the account which made it can read.
+    is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning, which others
+    may share, and ``continues`` says whether there is more of it than that. ``sealed`` says that the body carries state
+    that only the account which made it can read.
     """
 
     key: str = ""
     named: bool = False
+    continues: bool = True
     sealed: bool = False
 
 
@@ -60,15 +62,15 @@ def conversation_of(call: Call) -> Conversation:
         return Conversation()
     source, name = _by_header(call) or _by_body(body) or ("", b"")
     if source:
-        return Conversation(_digest(call, source, name), named=True, sealed=_is_sealed(call, body))
-    beginning = _beginning(call, body)
-    key = _digest(call, "beginning", beginning) if beginning else ""
-    return Conversation(key, sealed=_is_sealed(call, body))
+        return Conversation(digest(call.caller, source, name), named=True, sealed=_is_sealed(call, body))
+    beginning, continues = _beginning(call, body)
+    key = digest(call.caller, "beginning", beginning) if beginning else ""
+    return Conversation(key, continues=continues, sealed=_is_sealed(call, body))
 
 
-def _digest(call: Call, source: str, name: bytes) -> str:
+def digest(caller: Caller, source: str, name: bytes) -> str:
     """Return a hash keyed by the caller's secret mark: no other user's, and of no use for guessing names."""
-    key = call.caller.owner_mark.encode()[:64]
+    key = caller.owner_mark.encode()[:64]
     return blake2b(name, digest_size=16, key=key, person=source.encode()[:16]).hexdigest()
 
 
@@ -117,26 +119,25 @@ def _anthropic_session(body: Envelope) -> str | None:
     return found[1] if found else None
 
 
-def _beginning(call: Call, body: Envelope) -> bytes:
-    """Return what tells one conversation from another without a name: its instructions and its first user turn."""
+def _beginning(call: Call, body: Envelope) -> tuple[bytes, bool]:
+    """Return what tells one conversation from another without a name, and whether there is more of it.
+
+    That is its instructions and its turns up to the user's first.
+    """
     system, turns = _BEGINNINGS.get(call.endpoint.name.partition(".")[0], ("", ""))
     raw = body.raw(turns)
     if not raw:
-        return b""
-    parts = [_gist(body.raw(system) or b"")]
-    if raw.startswith(b"["):
-        parts += _first_turns(raw)
-    else:
-        parts.append(_gist(raw))
-    return b"\0".join(parts)
+        return b"", False
+    parts, continues = _first_turns(raw) if raw.startswith(b"[") else ([_gist(raw)], False)
+    return b"\0".join((_gist(body.raw(system) or b""), *parts)), continues
 
 
-def _first_turns(raw: bytes) -> list[bytes]:
-    """Return the gist of each turn up to the user's first."""
+def _first_turns(raw: bytes) -> tuple[list[bytes], bool]:
+    """Return the gist of each turn up to the user's first, and whether more follow."""
     try:
         turns = _turns.decode(raw)
     except _BROKEN:
-        return [_gist(raw)]
+        return [_gist(raw)], False
     parts = []
     for turn in turns:
         parts.append(_gist(bytes(turn)))
@@ -145,7 +146,7 @@ def _first_turns(raw: bytes) -> list[bytes]:
                 break
         except _BROKEN:
             continue
-    return parts
+    return parts, len(parts) < len(turns)
 
 
 def _gist(text: bytes) -> bytes:

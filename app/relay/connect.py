@@ -1,112 +1,121 @@
-"""Opens a call at an upstream: returns a link only when the answer may go on to the client."""
+"""The attempt loop: tries one place after another until an answer may go on to the client, and never after that."""
 
 from __future__ import annotations
 
-import time
+import secrets
+from collections.abc import Generator, Mapping
 
+import gevent
 import msgspec
 
-from app.protocol.call import Call, Owned, Place, Target
-from app.protocol.errors import Problem, RelayError, not_found
-from app.relay.answer import Answer, BrokenAnswerError
-from app.relay.egress import Egress, EgressError
-from app.relay.link import ClientLeftError, Link, cut_error
+from app.protocol.call import Call, Owned, Target
+from app.protocol.errors import RelayError
+from app.relay.attempt import AttemptError, Attempts
+from app.relay.link import Link, cut_error
+from app.relay.ports import Accounts, Offer
 from app.relay.trace import Trace
-from app.relay.transport import RelayRequest
-from app.relay.watch import Cut, Live
-from app.relay.wire import WireError
-from app.upstreams import UPSTREAMS
-from app.upstreams.base import Outgoing, judge
+from app.relay.watch import Live
 
-ERROR_BODY_MAX = 1024 * 1024
+PATIENCE_S = 0.25
+"""How long a wait for a place lasts before the loop looks up: has the client left, is it time for a heartbeat?"""
+BACK_OFF_S = (0.05, 0.25)
+_random = secrets.SystemRandom()
 
-
-class Limits(msgspec.Struct, frozen=True):
-    """How long an upstream may take, in seconds."""
-
-    first_byte_s: float
-    idle_s: float
+Opening = Generator[None, None, Link]
+"""Yields whenever a while has passed with nothing to show for it, and returns the link."""
 
 
 class Connector:
-    """Makes attempts."""
+    """Opens calls."""
 
-    def __init__(self, egress: Egress, limits: Limits) -> None:
-        self._egress = egress
-        self._limits = limits
+    def __init__(self, attempts: Attempts, accounts: Mapping[str, Accounts], *, attempts_max: int) -> None:
+        self._attempts = attempts
+        self._accounts = accounts
+        self._attempts_max = attempts_max
 
-    def open(self, call: Call, target: Target, *, live: Live, trace: Trace) -> Link:
-        """Open a create or tool call at a target. Raises ``RelayError`` or ``ClientLeftError``."""
-        outgoing = UPSTREAMS[target.place.kind].prepare(call, target)
-        return self._attempt(call, outgoing, place=target.place, model=target.model, live=live, trace=trace)
+    def open(self, call: Call, offer: Offer, *, live: Live, trace: Trace) -> Opening:
+        """Open a create or tool call at the best place that can serve it.
+
+        Raises ``RelayError`` when none can, and ``ClientLeftError``.
+        """
+        failed: RelayError | None = None
+        seen: set[int] = set()
+        for _ in range(self._attempts_max):
+            try:
+                target = yield from _next(offer, live)
+            except RelayError as error:
+                raise failed or error from None
+            if target.place.upstream_id in seen:
+                gevent.sleep(_random.uniform(*BACK_OFF_S))
+            seen.add(target.place.upstream_id)
+            try:
+                return self._open_at(call, offer, target, live=live, trace=trace)
+            except AttemptError as failure:
+                failed = failure.told
+            if not live.retries():
+                raise cut_error(live, None)
+        raise failed or AssertionError("no attempt is allowed")
 
     def open_object(self, call: Call, owned: Owned, *, live: Live, trace: Trace) -> Link:
         """Open a call on a stored object, where it lives. Raises ``RelayError`` or ``ClientLeftError``."""
-        outgoing = UPSTREAMS[owned.place.kind].prepare_object(call, owned)
-        return self._attempt(call, outgoing, place=owned.place, model="", live=live, trace=trace)
-
-    def _attempt(self, call: Call, outgoing: Outgoing, *, place: Place, model: str, live: Live, trace: Trace) -> Link:
-        since = time.monotonic()
-        status: int | None = None
-        told = ""
         try:
-            answer = self._send(outgoing, live)
-            status = answer.status
-            told = answer.header("x-request-id") or answer.header("request-id")
-            link = Link(answer, live, idle_s=self._limits.idle_s, place=place, model=model)
-            self._accept(call, link)
-        except RelayError as error:
-            trace.attempted(place, model=model, since=since, status=status, error=error.code, upstream_id=told)
-            raise
-        except ClientLeftError:
-            trace.attempted(place, model=model, since=since, status=status, error=Cut.CLIENT_LEFT, upstream_id=told)
-            raise
-        trace.attempted(place, model=model, since=since, status=status, upstream_id=told)
+            link = self._attempts.on_object(call, owned, live=live, trace=trace)
+        except AttemptError as failure:
+            raise failure.told from failure
+        self._observe(Target(owned.place), link)
         return link
 
-    def _send(self, outgoing: Outgoing, live: Live) -> Answer:
-        request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body)
-        request.on_wire = live
-        live.waits_for_upstream(self._limits.first_byte_s, Cut.FIRST_BYTE)
+    def _open_at(self, call: Call, offer: Offer, target: Target, *, live: Live, trace: Trace) -> Link:
         try:
-            return self._egress.adapter.answer(request)
-        except EgressError as error:
-            raise _unreached(error, live) from error
-        except (BrokenAnswerError, WireError, OSError) as error:
-            raise cut_error(live, error) from error
-
-    def _accept(self, call: Call, link: Link) -> None:
-        """Let a good answer pass, and an error about the caller's request; raise our own error for all others."""
-        try:
-            if link.status >= 300:
-                self._judge(call, link)
-            elif call.stream != link.is_stream():
-                wanted = "an event stream" if call.stream else "one JSON body"
-                raise RelayError(Problem.UPSTREAM, f"The upstream did not answer with {wanted}.")
-        except BaseException:
-            link.close()
+            link = self._attempt(call, target, live=live, trace=trace)
+        except AttemptError as failure:
+            offer.failed(target, failure.verdict)
             raise
+        except BaseException:
+            offer.done(target)
+            raise
+        if link.status < 300:
+            offer.opened(target, link.headers)
+        link.on_close = lambda: offer.done(target)
+        return link
 
-    def _judge(self, call: Call, link: Link) -> None:
-        body = b"" if link.status < 400 else link.whole(ERROR_BODY_MAX)
-        error = judge(link.status, dict(link.headers), body, endpoint=call.endpoint)
-        if error is None and not body.lstrip().startswith(b"{"):
-            error = _wordless(call, link.status)
-        if error is not None:
-            raise error
-        link.put_back(body)
+    def _attempt(self, call: Call, target: Target, *, live: Live, trace: Trace) -> Link:
+        """One attempt; a second one where the account's secret could be renewed in between."""
+        try:
+            link = self._attempts.at_target(call, target, live=live, trace=trace)
+        except AttemptError as failure:
+            accounts = self._accounts.get(target.place.kind)
+            if accounts is None:
+                raise
+            accounts.observed(target.place, failure.headers)
+            renewed = accounts.renew(target.place) if failure.verdict.key_refused else None
+            if renewed is None:
+                raise
+            target = msgspec.structs.replace(target, place=renewed)
+            link = self._attempts.at_target(call, target, live=live, trace=trace)
+        self._observe(target, link)
+        return link
+
+    def _observe(self, target: Target, link: Link) -> None:
+        accounts = self._accounts.get(target.place.kind)
+        if accounts is not None:
+            accounts.observed(target.place, dict(link.headers))
 
 
-def _wordless(call: Call, status: int) -> RelayError:
-    """Return our words for a refusal that the provider put into none of its own."""
-    if status == 404 and call.endpoint.object is not None and call.object_id:
-        return not_found(call.endpoint.object, call.object_id)
-    return RelayError(Problem.UPSTREAM, f"The upstream refused the request (status {status}).")
+def _next(offer: Offer, live: Live) -> Generator[None, None, Target]:
+    """Wait for a place; ends when the call does."""
+    while (target := offer.next(PATIENCE_S)) is None:
+        if live.cut is not None:
+            raise cut_error(live, None)
+        yield
+    return target
 
 
-def _unreached(error: EgressError, live: Live) -> RelayError | ClientLeftError:
-    if live.cut is not None:
-        return cut_error(live, error)
-    if error.phase == "connect" and "in time" in str(error):
-        return RelayError(Problem.TIMEOUT, "The upstream could not be reached in time.")
-    return RelayError(Problem.UPSTREAM, "The upstream could not be reached.")
+def link_of(opening: Opening) -> Link:
+    """Return the link at the end of an opening, whatever time that takes. Raises as ``Connector.open`` does."""
+    while True:
+        try:
+            next(opening)
+        except StopIteration as done:
+            link: Link = done.value
+            return link

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from errno import ECONNREFUSED
 from http.cookiejar import DefaultCookiePolicy
 
 import certifi
@@ -108,7 +109,8 @@ class Egress:
         except ssl.SSLError as error:
             raise EgressError("tls", f"no trust in its certificate: {error.reason or error}") from error
         except OSError as error:
-            raise EgressError("connect", str(error)) from error
+            phase = "refused" if error.errno == ECONNREFUSED else "connect"
+            raise EgressError(phase, str(error)) from error
 
     def _addresses(self, origin: Origin) -> list[IP]:
         """Return the addresses that may be dialled. Raises ``EgressError`` when one of them may not."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from app.protocol.body import Told
 from app.protocol.call import Place
 from app.protocol.errors import Problem, RelayError
 from app.relay.answer import Answer, BrokenAnswerError
@@ -21,7 +24,7 @@ class ClientLeftError(Exception):
 class Link:
     """An upstream's answer on its way to the client, its status judged good to pass on."""
 
-    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "place", "status")
+    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "on_close", "place", "status", "told")
 
     def __init__(self, answer: Answer, live: Live, *, idle_s: float, place: Place, model: str) -> None:
         self._answer = answer
@@ -31,6 +34,9 @@ class Link:
         self.model = model
         self.status = answer.status
         self.headers = answer.headers
+        self.told: Told | None = None
+        """What a plain body says, where it was read to be judged."""
+        self.on_close: Callable[[], None] | None = None
 
     def read(self) -> bytes:
         """Return what has come, ``b""`` at the proper end. Raises ``RelayError`` or ``ClientLeftError``."""
@@ -104,6 +110,9 @@ class Link:
         """Let go of the connection."""
         self._live.released()
         self._answer.close()
+        on_close, self.on_close = self.on_close, None
+        if on_close:
+            on_close()
 
 
 def cut_error(live: Live, error: Exception | None) -> RelayError | ClientLeftError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from app.protocol.call import Call, Caller, Owned, Place, Target
+from app.protocol.conversation import Conversation
 from app.protocol.endpoints import ObjectKind
 from app.protocol.record import Record
 from app.protocol.usage import Usage
+from app.upstreams.verdict import Verdict
 
 
 class Registry(Protocol):
@@ -34,14 +37,49 @@ class Registry(Protocol):
         """
 
 
+class Offer(Protocol):
+    """The places that can serve one call, one after another, the best first.
+
+    Each target that ``next`` gave out is followed by ``failed`` or by ``done``; ``opened`` may come before that.
+    """
+
+    def next(self, patience_s: float) -> Target | None:
+        """Return where to try; None when that is still being waited for after ``patience_s``: ask again.
+
+        Raises ``RelayError`` when there is no place, or none is left.
+        """
+
+    def failed(self, target: Target, verdict: Verdict) -> None:
+        """Take note that the call failed there, and why; that place is free of it again."""
+
+    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
+        """Take note that the call has begun to be answered there."""
+
+    def done(self, target: Target) -> None:
+        """Take note that the call is over there, however it ended."""
+
+
 class Router(Protocol):
     """Where a call can be sent."""
 
-    def candidates(self, call: Call) -> list[Target]:
-        """Return the targets of a call, best first. Raises ``RelayError`` when there is none."""
+    def offer(self, call: Call, conversation: Conversation, *, place: Place | None = None) -> Offer:
+        """Return the places of a call; with ``place`` only that one, for one try, whatever its health.
 
-    def fixed(self, call: Call, place: Place) -> Target:
-        """Return the target of a call that must go to ``place``. Raises ``RelayError`` when it can't."""
+        Raises ``RelayError`` when the model isn't served, or not there.
+        """
+
+
+class Accounts(Protocol):
+    """What has to be known of credentials that are more than a key; one for each kind of upstream that has such."""
+
+    def renew(self, place: Place) -> Place | None:
+        """Return the place with a fresh secret after an upstream refused the present one; None where there is none."""
+
+    def observed(self, place: Place, headers: Mapping[str, str]) -> None:
+        """Take in what the headers of an answer tell of the account, refusals included. Quick: calls wait for it."""
+
+    def allowance(self, place: Place) -> float:
+        """Return how willing the account is to take a new conversation, from 0 (none left) to 1 (all of it)."""
 
 
 class Ticket(Protocol):

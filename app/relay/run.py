@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.protocol.call import Call, Owned, Reply, Target
-from app.protocol.conversation import conversation_of
+from app.protocol.call import Call, Owned, Place, Reply
+from app.protocol.conversation import Conversation, conversation_of
 from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.references import Reference, cursors, references
-from app.relay.connect import Connector
+from app.relay.connect import Connector, link_of
 from app.relay.drain import Drain
 from app.relay.link import ClientLeftError, Link
 from app.relay.listing import Listing
@@ -56,7 +56,7 @@ class Relay:
             conversation = conversation_of(call)
             trace.conversation = conversation.key if conversation.named else ""
             ticket = self._limits.acquire(call, trace.conversation)
-            reply = self._reply(call, live=live, trace=trace)
+            reply = self._reply(call, conversation, live=live, trace=trace)
         except BaseException as error:
             self._watch.leave(live)
             self._settle_refused(call, error, trace)
@@ -64,25 +64,26 @@ class Relay:
         reply.headers.extend(ticket.headers)
         return reply
 
-    def _reply(self, call: Call, *, live: Live, trace: Trace) -> Reply:
+    def _reply(self, call: Call, conversation: Conversation, *, live: Live, trace: Trace) -> Reply:
         if call.endpoint.kind is Kind.LIST:
             return self._tap.listed(call, self._listing.page(call, live=live), live=live)
         trace.begin()
-        link = self._open(call, live=live, trace=trace)
+        link = self._open(call, conversation, live=live, trace=trace)
         return self._tap.reply(call, link, live=live, trace=trace)
 
     def refuse(self, call: Call, error: RelayError) -> None:
         """Keep the record of a call that was refused before it could run."""
         self._settle_refused(call, error, Trace(call, self._ledger))
 
-    def _open(self, call: Call, *, live: Live, trace: Trace) -> Link:
+    def _open(self, call: Call, conversation: Conversation, *, live: Live, trace: Trace) -> Link:
         if call.endpoint.kind is Kind.OBJECT:
             owned = self._owned_object(call)
             link = self._connector.open_object(call, owned, live=live, trace=trace)
             if call.endpoint.deletes and link.status in GONE:
                 self._registry.forget(owned)
             return link
-        return self._connector.open(call, self._target(call), live=live, trace=trace)
+        offer = self._router.offer(call, conversation, place=self._place(call))
+        return link_of(self._connector.open(call, offer, live=live, trace=trace))
 
     def _owned_object(self, call: Call) -> Owned:
         """Return the object that the path names, once every id in the call was found to be the caller's."""
@@ -96,14 +97,12 @@ class Relay:
             _require_same_place(owned, self._referred(call, reference))
         return owned
 
-    def _target(self, call: Call) -> Target:
-        """Return where a create goes: to the place of what it continues, else to the best candidate."""
+    def _place(self, call: Call) -> Place | None:
+        """Return the place of what a create continues, the only one that it can go to; None where it is free."""
         referred = [self._referred(call, reference) for reference in references(call)]
-        if not referred:
-            return self._router.candidates(call)[0]
         for other in referred[1:]:
             _require_same_place(referred[0], other)
-        return self._router.fixed(call, referred[0].place)
+        return referred[0].place if referred else None
 
     def _referred(self, call: Call, reference: Reference) -> Owned:
         try:

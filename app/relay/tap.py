@@ -67,7 +67,7 @@ class Tap:
         if link.status >= 300:
             trace.settle(End.FAILED, status=link.status, reason=_reason(body))
             return body
-        told = bodies.read(body)
+        told = link.told or bodies.read(body)
         if told is None:
             raise RelayError(Problem.UPSTREAM, "The upstream did not answer with a JSON object.")
         revealed = bodies.revealed(call, told)

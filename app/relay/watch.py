@@ -93,6 +93,13 @@ class Live:
         else:
             self._deadline, self._reason = self._ends, Cut.TOTAL
 
+    def retries(self) -> bool:
+        """Forget a cut that was about one attempt alone; returns whether the call may go on."""
+        if self.cut in {Cut.FIRST_BYTE, Cut.IDLE}:
+            self.cut = None
+        self._deadline, self._reason = self._ends, Cut.TOTAL
+        return self.cut is None
+
     def waits_for_client(self) -> None:
         """The client must take something of what is sent within the write limit."""
         self._shown_at = time.monotonic()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ADDRESS, CONNECTION, AUTHENTICATION = NAMES = ("address", "connection", "authentication")
 """The steps, in order: name and address allowed and resolved; connected, TLS included; key taken, models listed."""
-_STEP_OF = {"address": ADDRESS, "dns": ADDRESS, "connect": CONNECTION, "tls": CONNECTION}
+_STEP_OF = {"address": ADDRESS, "dns": ADDRESS, "connect": CONNECTION, "refused": CONNECTION, "tls": CONNECTION}
 EXCERPT_LONGEST = 200
 
 

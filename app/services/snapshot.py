@@ -34,6 +34,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
     priority: int
     places: dict[int, Place]
     resting: frozenset[int] = frozenset()
+    weight: int = 1
 
 
 class RouteEntry(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class RouteEntry(msgspec.Struct, frozen=True):
     upstream: UpstreamEntry
     upstream_model: str
     priority: int
+    weight: int = 1
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
@@ -141,6 +143,7 @@ def _upstreams(connection: Connection, vault: Vault) -> dict[int, UpstreamEntry]
             row.priority,
             places={n: place for n, place in places[row.id].items() if place is not None},
             resting=frozenset(n for n, place in places[row.id].items() if place is None),
+            weight=row.weight,
         )
         for row in upstreams
     }
@@ -162,7 +165,8 @@ def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict
         upstream = upstreams.get(row.upstream_id)
         if upstream is not None:
             priority = upstream.priority if row.priority is None else row.priority
-            routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority))
+            weight = upstream.weight if row.weight is None else row.weight
+            routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority, weight))
     prices = pricing.by_model(connection)
     limited = allowances.rules(connection, "model", None)
     return {

@@ -1,19 +1,17 @@
-"""The port of every kind of upstream: how a call is put, and what an answer's status means."""
+"""The port of every kind of upstream: how a call is put, and what its answer means."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import quote
 
 import msgspec
 
 from app.protocol.call import Call, Owned, Place, Target
-from app.protocol.endpoints import Endpoint, Kind
-from app.protocol.errors import Problem, RelayError
-
-RETRY_AFTER_MAX = 86_400
+from app.protocol.endpoints import Endpoint
+from app.upstreams.verdict import Verdict, judge
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -52,6 +50,10 @@ class Adapter:
         """Return the request of a call on a stored object; its address comes from the registry alone."""
         return self._outgoing(call, owned.place, self._object_body(call), object_id=owned.object_id)
 
+    def judge(self, status: int, headers: Mapping[str, str], body: bytes, *, call: Call) -> Verdict | None:
+        """Return what an answer means, None for a good one; a kind with failures of its own looks for these first."""
+        return judge(status, headers, body, call=call)
+
     def list_request(self, base_url: str, key: str) -> tuple[str, dict[str, str]]:
         """Return URL and headers that ask an upstream for its models."""
         return join(base_url, "/v1/models"), dict(self._credential(key))
@@ -87,66 +89,3 @@ class Adapter:
 def join(base_url: str, path: str) -> str:
     """Return the address of an endpoint under a base URL that may or may not end in ``/v1`` itself."""
     return base_url + (path.removeprefix("/v1") if base_url.endswith("/v1") else path)
-
-
-def judge(status: int, headers: Mapping[str, str], body: bytes, *, endpoint: Endpoint) -> RelayError | None:
-    """Return our own error for an answer that must not reach the client as it is; None passes it through.
-
-    What concerns the caller's request passes with the provider's own words. What concerns our account never does:
-    an upstream's 401 names our key and would tell callers that theirs is bad.
-    """
-    if status < 300:
-        return None
-    if status < 400:
-        return RelayError(Problem.UPSTREAM, "The upstream answered with a redirect, which is never followed.")
-    if status in {401, 402, 403, 407}:
-        return RelayError(Problem.UPSTREAM, "The upstream refused Realms' own credential. Tell your administrator.")
-    if status == 429:
-        return _throttled(headers, body)
-    if status in {408, 504}:
-        return RelayError(Problem.TIMEOUT, "The upstream took too long to answer.")
-    if status in {404, 405, 501} and endpoint.kind is not Kind.OBJECT and _lacks_endpoint(body):
-        return RelayError(Problem.UNSUPPORTED, "No upstream that serves this model offers this endpoint.")
-    if status in {503, 529}:
-        message = "The upstream is overloaded; try again later."
-        return RelayError(Problem.OVERLOADED, message, retry_after=retry_after(headers))
-    if status >= 500:
-        return RelayError(Problem.UPSTREAM, f"The upstream failed (status {status}).", retry_after=retry_after(headers))
-    return None
-
-
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """Return the upstream's own wish in whole seconds, where it gives one as a number."""
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
-            seconds = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds <= RETRY_AFTER_MAX:
-            return max(1, -int(-seconds // 1))
-    return None
-
-
-def _throttled(headers: Mapping[str, str], body: bytes) -> RelayError:
-    if _error_code(body) in {"insufficient_quota", "billing_hard_limit_reached", "usage_limit_reached"}:
-        return RelayError(Problem.OVERLOADED, "The upstream account is used up. Tell your administrator.")
-    message = "The upstream limits the rate of requests; try again later."
-    return RelayError(Problem.RATE_LIMITED, message, retry_after=retry_after(headers) or 1)
-
-
-def _error_of(body: bytes) -> Any:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return told.get("error") if isinstance(told, dict) else None
-
-
-def _lacks_endpoint(body: bytes) -> bool:
-    """Whether a 404 is about the path, not about what was asked for there: no error object, or one that says so."""
-    return not isinstance(_error_of(body), dict) or _error_code(body) in {"404", "405", "501", "unknown_url"}
-
-
-def _error_code(body: bytes) -> str:
-    error = _error_of(body)
-    return str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""

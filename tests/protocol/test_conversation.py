@@ -101,6 +101,8 @@ def test_without_a_name_it_is_known_by_its_first_turn(name):
     system, member = BEGINNINGS.get(name, ("", "messages"))
     first = of({member: turns("hello")}, name)
     assert first.key
+    assert not first.continues
+    assert of({member: turns("hello", "hi", "how are you?")}, name).continues
     assert first.key == of({member: turns("hello", "hi", "how are you?")}, name).key
     assert first.key != of({member: turns("other")}, name).key
     if system:

@@ -2,63 +2,45 @@
 
 import pytest
 
-from app.protocol.call import Call, Caller, Place
-from app.protocol.endpoints import BY_NAME, Protocol
+from app.protocol.call import Caller, Target
+from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
 from app.services.routing import Router
-from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry
-
-
-def place(upstream, n, kind="openai"):
-    return Place(upstream, n, kind, "http://a", "k")
-
-
-def upstream(n, kind="openai", *, enabled=True, priority=0, credentials=1):
-    places = {n * 10 + i: place(n, n * 10 + i, kind) for i in range(credentials)}
-    return UpstreamEntry(n, kind, enabled, priority, places)
-
-
-def entry(name, *routes):
-    return ModelEntry(name, "owner", 1, tuple(routes))
-
-
-class Configuration:
-    """What a router reads."""
-
-    def __init__(self, *entries, upstreams=()):
-        patterns = sorted(((e.name[:-1], e) for e in entries if e.name.endswith("*")), key=lambda p: -len(p[0]))
-        exact = {e.name: e for e in entries if not e.name.endswith("*")}
-        self.snapshot = Snapshot(1, {u.id: u for u in upstreams}, exact, tuple(patterns), {})
+from app.services.snapshot import RouteEntry
+from tests.services.configuration import Configuration, a_call, entry, offered, place, signs, upstream
 
 
 ONE, TWO, CLAUDE, OFF = upstream(1, credentials=2), upstream(2), upstream(3, "anthropic"), upstream(4, enabled=False)
 BARE = upstream(5, credentials=0)
-ROUTER = Router(
-    Configuration(
-        entry("gpt", RouteEntry(ONE, "theirs", 5), RouteEntry(TWO, "", 0)),
-        entry("gpt-*", RouteEntry(TWO, "", 0)),
-        entry("gpt-5-*", RouteEntry(ONE, "five", 0)),
-        entry("sonnet", RouteEntry(CLAUDE, "", 0)),
-        entry("both", RouteEntry(ONE, "", 0), RouteEntry(CLAUDE, "", 0)),
-        entry("off", RouteEntry(OFF, "", 0)),
-        entry("bare", RouteEntry(BARE, "", 0)),
-        entry("nowhere"),
-        upstreams=(ONE, TWO, CLAUDE, OFF, BARE),
-    )
+CONFIGURATION = Configuration(
+    entry("gpt", RouteEntry(ONE, "theirs", 5), RouteEntry(TWO, "", 0)),
+    entry("gpt-*", RouteEntry(TWO, "", 0)),
+    entry("gpt-5-*", RouteEntry(ONE, "five", 0)),
+    entry("sonnet", RouteEntry(CLAUDE, "", 0)),
+    entry("both", RouteEntry(ONE, "", 0), RouteEntry(CLAUDE, "", 0)),
+    entry("off", RouteEntry(OFF, "", 0)),
+    entry("bare", RouteEntry(BARE, "", 0)),
+    entry("nowhere"),
+    upstreams=(ONE, TWO, CLAUDE, OFF, BARE),
 )
+ROUTER = Router(CONFIGURATION, signs())
 
 
-def a_call(model, endpoint="responses.create", models=None):
-    return Call(id="c", request_id="r", endpoint=BY_NAME[endpoint], caller=Caller(1, 1, "m", models), model=model)
+def targets(*arguments, configuration=CONFIGURATION, **more):
+    """The places of a call in order, for a router that has placed none yet."""
+    offer, found = offered(Router(configuration, signs()), a_call(*arguments, **more)), []
+    while True:
+        try:
+            target = offer.next(0)
+        except RelayError:
+            return found
+        found.append((target.place.credential_id, target.model))
+        offer.done(target)
 
 
-def targets(*arguments, **more):
-    return [(t.place.credential_id, t.model) for t in ROUTER.candidates(a_call(*arguments, **more))]
-
-
-def refusal(function, *arguments):
+def refusal(router, *arguments, **more):
     with pytest.raises(RelayError) as refused:
-        function(*arguments)
+        offered(router, *arguments, **more)
     return refused.value
 
 
@@ -78,48 +60,49 @@ def test_the_endpoint_decides_which_of_a_models_routes_can_serve():
 
 @pytest.mark.parametrize("model", ["nothing", "off", "bare", "nowhere", "GPT", "gpt ", ""])
 def test_what_cannot_be_served_is_not_found_for_one_and_the_same_reason(model):
-    error = refusal(ROUTER.candidates, a_call(model))
+    error = refusal(ROUTER, a_call(model))
     assert (error.problem, error.param) == (Problem.MODEL_NOT_FOUND, "model")
     assert error.message == f"The model '{model}' does not exist or you do not have access to it."
 
 
 def test_a_model_that_is_elsewhere_says_where():
-    assert "/v1/messages" in refusal(ROUTER.candidates, a_call("sonnet")).message
-    assert "/v1/responses" in refusal(ROUTER.candidates, a_call("gpt", "messages.create")).message
+    assert "/v1/messages" in refusal(ROUTER, a_call("sonnet")).message
+    assert "/v1/responses" in refusal(ROUTER, a_call("gpt", "messages.create")).message
 
 
 def test_a_tokens_list_hides_a_model_as_if_it_were_not_there():
-    hidden = refusal(ROUTER.candidates, a_call("sonnet", models=("gpt*",)))
+    hidden = refusal(ROUTER, a_call("sonnet", models=("gpt*",)))
     assert hidden.message == "The model 'sonnet' does not exist or you do not have access to it."
     assert targets("gpt", models=("gpt",)) == targets("gpt")
 
 
 def test_a_long_name_is_cut_where_it_is_shown():
-    assert len(refusal(ROUTER.candidates, a_call("x" * 100_000)).message) < 300
+    assert len(refusal(ROUTER, a_call("x" * 100_000)).message) < 300
 
 
 def test_a_continuation_goes_to_the_place_of_what_it_continues_under_its_name_there():
     there = place(1, 11)
-    assert ROUTER.fixed(a_call("gpt"), there).place is there
-    assert ROUTER.fixed(a_call("gpt"), there).model == "theirs"
-    assert ROUTER.fixed(a_call("", "conversations.create"), there).model == ""
+    offer = offered(ROUTER, a_call("gpt"), place=there)
+    assert offer.next(0) == Target(there, "theirs")
+    with pytest.raises(RelayError):
+        offer.next(0)
+    assert offered(ROUTER, a_call("", "conversations.create"), place=there).next(0) == Target(there)
 
 
 def test_a_model_that_the_place_does_not_serve_cannot_continue_there():
-    assert refusal(ROUTER.fixed, a_call("gpt-4o"), place(1, 11)).problem is Problem.MODEL_NOT_FOUND
-    assert refusal(ROUTER.fixed, a_call("nothing"), place(1, 11)).problem is Problem.MODEL_NOT_FOUND
+    assert refusal(ROUTER, a_call("gpt-4o"), place=place(1, 11)).problem is Problem.MODEL_NOT_FOUND
+    assert refusal(ROUTER, a_call("nothing"), place=place(1, 11)).problem is Problem.MODEL_NOT_FOUND
 
 
 def test_a_call_without_a_model_goes_to_the_first_upstream_that_has_the_endpoint():
     low, high = upstream(1), upstream(2, priority=9)
-    router = Router(Configuration(upstreams=(low, high, upstream(3, "anthropic", priority=99), OFF)))
-    found = router.candidates(a_call("", "conversations.create"))
-    assert [target.place.upstream_id for target in found] == [2, 1]
+    configuration = Configuration(upstreams=(low, high, upstream(3, "anthropic", priority=99), OFF))
+    assert targets("", "conversations.create", configuration=configuration) == [(20, ""), (10, "")]
 
 
 def test_an_endpoint_that_nobody_has_is_unsupported():
-    router = Router(Configuration(upstreams=(CLAUDE, OFF, BARE)))
-    assert refusal(router.candidates, a_call("", "conversations.create")).problem is Problem.UNSUPPORTED
+    router = Router(Configuration(upstreams=(CLAUDE, OFF, BARE)), signs())
+    assert refusal(router, a_call("", "conversations.create")).problem is Problem.UNSUPPORTED
 
 
 @pytest.mark.parametrize(

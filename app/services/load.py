@@ -1,0 +1,83 @@
+"""How many calls are under way at each upstream and with each credential, in this worker and in all others."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import gevent
+import msgspec
+
+from app.services.board import Board
+
+TOPIC = "load"
+TELL_S = 0.05
+LIFE_S = 10.0
+"""How long a worker's numbers hold: one that died has no calls under way."""
+_counts = msgspec.msgpack.Decoder(dict[str, int])
+
+
+class Load:
+    """Counts of calls under way, by key."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._mine: dict[str, int] = {}
+        self._others: dict[str, tuple[float, dict[str, int]]] = {}
+        self._sum: dict[str, int] = {}
+        self._used: dict[str, float] = {}
+        self._told: dict[str, int] = {}
+        self._told_at = 0.0
+        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
+        board.follow(TOPIC, self._take)
+
+    def start(self) -> None:
+        """Begin to tell the others, in this worker's hub."""
+        gevent.spawn(self._tell_for_ever)
+
+    def of(self, key: str) -> int:
+        """Return how many calls are under way."""
+        return self._mine.get(key, 0) + self._sum.get(key, 0)
+
+    def last_used(self, key: str) -> float:
+        """Return when a call last began here, on the monotonic clock."""
+        return self._used.get(key, 0.0)
+
+    def begin(self, *keys: str) -> None:
+        """A call begins."""
+        for key in keys:
+            self._mine[key] = self._mine.get(key, 0) + 1
+            self._used[key] = time.monotonic()
+
+    def end(self, *keys: str) -> None:
+        """A call is over."""
+        for key in keys:
+            left = self._mine.get(key, 0) - 1
+            if left > 0:
+                self._mine[key] = left
+            else:
+                self._mine.pop(key, None)
+
+    def _tell_for_ever(self) -> None:
+        while True:
+            gevent.sleep(TELL_S)
+            now = time.monotonic()
+            if self._mine != self._told or (self._mine and now - self._told_at > LIFE_S / 3):
+                self._told, self._told_at = dict(self._mine), now
+                self._board.tell(TOPIC, self._name, msgspec.msgpack.encode(self._told), life_s=LIFE_S)
+            if any(now - at > LIFE_S for at, _ in self._others.values()):
+                self._add_up()
+
+    def _take(self, name: str, news: bytes) -> None:
+        if name != self._name:
+            self._others[name] = (time.monotonic(), _counts.decode(news) if news else {})
+            self._add_up()
+
+    def _add_up(self) -> None:
+        oldest = time.monotonic() - LIFE_S
+        self._others = {name: told for name, told in self._others.items() if told[0] > oldest and told[1]}
+        total: dict[str, int] = {}
+        for _, counts in self._others.values():
+            for key, count in counts.items():
+                total[key] = total.get(key, 0) + count
+        self._sum = total
