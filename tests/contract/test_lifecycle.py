@@ -79,10 +79,13 @@ def test_objects_of_a_disabled_upstream_are_away_and_those_of_a_deleted_one_are_
 def test_objects_keep_to_the_credential_that_made_them(house, passing, reached):
     upstream_id, ids = passing
     first = house.rows(f"SELECT id FROM credentials WHERE upstream_id = {upstream_id}")[0]["id"]
-    house.changed(lambda: upstreams.add_credential(upstream_id, name="another", key="sim-another", actor=None))
+    another = house.changed(
+        lambda: upstreams.add_credential(upstream_id, name="another", key="sim-another", actor=None).id
+    )
     reached()
     assert {answer.status for answer in all_calls(house, ids).values()} <= {200, 400, 404}
     assert {seen["key"] for seen in reached()} == {"sim-passing"}
+    house.changed(lambda: upstreams.set_credential_enabled(another, enabled=False, actor=None))
     ids = {kind: make(house, kind, model="passing-1") for kind in KINDS}
     house.changed(lambda: upstreams.set_credential_enabled(first, enabled=False, actor=None))
     reached()

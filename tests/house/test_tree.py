@@ -22,7 +22,11 @@ COVERED_ELSEWHERE = {
     "protocol/call.py": (["contract/test_lifecycle.py"], "values; a token's list of models is held on the wire"),
     "protocol/record.py": (["contract/test_streams.py"], "values; read back as rows of the database"),
     "protocol/story.py": (["contract/test_bytes.py", "contract/test_streams.py"], "streams of every spelling and end"),
-    "relay/connect.py": (["contract/test_errors.py", "contract/test_streams.py"], "every way that an attempt can fail"),
+    "relay/attempt.py": (
+        ["contract/test_failover.py", "contract/test_errors.py"],
+        "every way that an attempt can fail",
+    ),
+    "relay/connect.py": (["contract/test_failover.py"], "every fault before and after the commit point"),
     "relay/drain.py": (["faults/test_drain.py"], "needs a master that stops its workers"),
     "relay/link.py": (["contract/test_errors.py", "faults/test_leaving.py"], "answers that break, by fault and by cut"),
     "relay/listing.py": (["contract/test_chat_list.py"], "pages over several upstreams that can be away"),

@@ -108,7 +108,7 @@ def test_a_name_without_address_is_told_as_such(way_out):
 
 
 def test_a_port_that_nobody_listens_at_is_told_as_such(way_out):
-    assert phase_of(way_out("127.0.0.0/8"), f"http://127.0.0.1:{free_port()}/") == "connect"
+    assert phase_of(way_out("127.0.0.0/8"), f"http://127.0.0.1:{free_port()}/") == "refused"
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(way_out, serve, monkeypatch):

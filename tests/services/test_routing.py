@@ -9,7 +9,6 @@ from app.services.routing import Router
 from app.services.snapshot import RouteEntry
 from tests.services.configuration import Configuration, a_call, entry, offered, place, signs, upstream
 
-
 ONE, TWO, CLAUDE, OFF = upstream(1, credentials=2), upstream(2), upstream(3, "anthropic"), upstream(4, enabled=False)
 BARE = upstream(5, credentials=0)
 CONFIGURATION = Configuration(
