@@ -49,7 +49,9 @@ def test_the_sdks_raise_their_own_errors(sdk, sim, talk, stream, options, status
 
 
 @talks
-@pytest.mark.parametrize("options", ["events=40,fault=cut_at:4500", "events=5,fault=no_terminal:3", "fault=error_after:3:500"])
+@pytest.mark.parametrize(
+    "options", ["events=40,fault=cut_at:4500", "events=5,fault=no_terminal:3", "fault=error_after:3:500"]
+)
 def test_the_sdks_read_an_error_event_as_one(sdk, sim, talk, options):
     seen = []
 
