@@ -200,6 +200,8 @@ def _obstacles(settings: Settings) -> list[str]:
     problems = []
     if settings.embedded and settings.workers > 1:
         problems.append(f"{PREFIX}WORKERS: more than one needs PostgreSQL: set {PREFIX}DATABASE_URL, or workers to 1")
+    elif settings.workers > 1 and not settings.redis_url.get_secret_value():
+        problems.append(f"{PREFIX}WORKERS: more than one needs Redis: set {PREFIX}REDIS_URL, or workers to 1")
     if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
         problems.append(f"{PREFIX}CA_FILE: {settings.ca_file} can't be read")
     return problems

@@ -33,6 +33,7 @@ from app.services.offer import Signs
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
+from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
 from app.services.vault import Vault
@@ -49,6 +50,8 @@ class House:
     drain: Drain
     calls: CallLog
     counters: Counters
+    board: Board
+    load: Load
     settings: Settings
     started: bool = False
 
@@ -66,6 +69,8 @@ class House:
         self.drain.start(alive, close_idle)
         self.calls.start()
         self.counters.start()
+        self.board.start()
+        self.load.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -87,8 +92,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
     limits = CallLimits(directory, counters, Spent(engine))
     accounts: dict[str, Accounts] = {}
-    board = Alone()
-    router = Router(directory, _signs(board, accounts, settings))
+    board = SharedBoard(client) if client else Alone()
+    signs = _signs(board, accounts, settings)
+    router = Router(directory, signs)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
     relay = Relay(
         registry=Registry(engine, pen, directory),
@@ -101,7 +107,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     app.extensions["realms"] = Context(settings, vault, directory, egress)
-    house = House(directory, pen, watch, drain, calls, counters, settings)
+    house = House(directory, pen, watch, drain, calls, counters, board, signs.load, settings)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
     return house
 

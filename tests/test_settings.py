@@ -257,7 +257,14 @@ def test_the_default_database_is_a_file_in_the_data_directory(tmp_path):
 
 def test_several_workers_need_a_database_server(tmp_path):
     assert "needs PostgreSQL" in problems(WORKERS="2", DATA_DIR=str(tmp_path))[0]
-    assert load(SERVER | {"REALMS_WORKERS": "2"}).workers == 2
+    redis = {"REALMS_REDIS_URL": "redis://127.0.0.1:6379/0"}
+    assert load(SERVER | redis | {"REALMS_WORKERS": "2"}).workers == 2
+
+
+def test_several_workers_need_a_redis_in_which_they_agree():
+    with pytest.raises(ConfigError) as refused:
+        load(SERVER | {"REALMS_WORKERS": "2"})
+    assert "set REALMS_REDIS_URL, or workers to 1" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,12 @@ Take = Callable[[str, bytes], None]
 class Board(Protocol):
     """News among workers, and claims that one of them alone can have."""
 
+    shared: bool
+    """Whether there is anybody to tell."""
+
+    def start(self) -> None:
+        """Begin to tell and to listen, in this worker's hub."""
+
     def follow(self, topic: str, take: Take) -> None:
         """Have the others' news on a topic, those that still hold and those to come."""
 
@@ -33,8 +39,13 @@ class Board(Protocol):
 class Alone:
     """The board of a single worker."""
 
+    shared = False
+
     def __init__(self) -> None:
         self._claims: dict[str, float] = {}
+
+    def start(self) -> None:
+        """There is nothing to begin."""
 
     def follow(self, topic: str, take: Take) -> None:
         """Nobody has any."""

@@ -48,7 +48,7 @@ class Rest(msgspec.Struct, array_like=True):
     reason: str
 
 
-_rest = msgspec.msgpack.Decoder(Rest)
+_rest = msgspec.json.Decoder(Rest)
 
 
 class Health:
@@ -148,7 +148,7 @@ class Health:
         if len(self.rests) > RESTS_MAX:
             self._forget_old()
         life_s = max(1.0, rest.until - _now()) + (0.0 if rest.fixed else KEPT_S)
-        self._tell(key, msgspec.msgpack.encode(rest), life_s)
+        self._tell(key, msgspec.json.encode(rest), life_s)
 
     def _forget_old(self) -> None:
         """Drop what is over since long, else what ends first."""

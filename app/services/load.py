@@ -14,7 +14,7 @@ TOPIC = "load"
 TELL_S = 0.05
 LIFE_S = 10.0
 """How long a worker's numbers hold: one that died has no calls under way."""
-_counts = msgspec.msgpack.Decoder(dict[str, int])
+_counts = msgspec.json.Decoder(dict[str, int])
 
 
 class Load:
@@ -32,8 +32,9 @@ class Load:
         board.follow(TOPIC, self._take)
 
     def start(self) -> None:
-        """Begin to tell the others, in this worker's hub."""
-        gevent.spawn(self._tell_for_ever)
+        """Begin to tell the others, if there are any, in this worker's hub."""
+        if self._board.shared:
+            gevent.spawn(self._tell_for_ever)
 
     def of(self, key: str) -> int:
         """Return how many calls are under way."""
@@ -64,7 +65,7 @@ class Load:
             now = time.monotonic()
             if self._mine != self._told or (self._mine and now - self._told_at > LIFE_S / 3):
                 self._told, self._told_at = dict(self._mine), now
-                self._board.tell(TOPIC, self._name, msgspec.msgpack.encode(self._told), life_s=LIFE_S)
+                self._board.tell(TOPIC, self._name, msgspec.json.encode(self._told), life_s=LIFE_S)
             if any(now - at > LIFE_S for at, _ in self._others.values()):
                 self._add_up()
 

@@ -20,11 +20,11 @@ def model_of(talk, name=MODEL):
 def open_pairs(folder, provider, **settings):
     """Start the house; each kind has `bad`, which is asked first, `good`, and `gone`."""
     with live.database("sqlite", folder, "pairs") as url, live.open_house(folder, url, provider, **settings) as house:
-        house.changed(lambda: _furnish(house, provider))
+        house.changed(lambda: furnish(house, provider))
         yield house
 
 
-def _furnish(house, provider):
+def furnish(house, provider):
     for talk_kind, suffix in KINDS.items():
         prefix = "claude-" if talk_kind == "anthropic" else ""
         for name, base, priority, names in (
