@@ -71,6 +71,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A hash of what the client named the conversation by."""
     attempts: tuple[Attempt, ...] = ()
 
+    @property
+    def moment(self) -> datetime:
+        """``at`` as an aware date."""
+        return moment(self.at)
+
+    @property
+    def upstream_id(self) -> int | None:
+        """Where the last attempt went."""
+        return self.attempts[-1].upstream_id if self.attempts else None
+
+    @property
+    def credential_id(self) -> int | None:
+        """What the last attempt was made with."""
+        return self.attempts[-1].credential_id if self.attempts else None
+
 
 def moment(seconds: float) -> datetime:
     """Return a record's ``at`` as an aware date."""

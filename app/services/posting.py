@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, case, select
@@ -19,13 +20,28 @@ SUMS = (
     "requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
     "reasoning_tokens", "cost_nanos", "unpriced", "total_ms",
 )  # fmt: skip
+_NOTHING = (0,) * len(SUMS)
 ROLLUP_KEY = ("hour", "user_id", "token_id", "model", "upstream_id")
 CONVERSATION_KEY = ("user_id", "key")
 _RECORDS, _ATTEMPTS = cast("Table", Record.__table__), cast("Table", Attempt.__table__)
+_USAGE = {
+    "usage_state": "state", "input_tokens": "input", "cache_read_tokens": "cache_read",
+    "cache_write_5m_tokens": "cache_write_5m", "cache_write_1h_tokens": "cache_write_1h", "output_tokens": "output",
+    "reasoning_tokens": "reasoning", "audio_input_tokens": "audio_input", "audio_output_tokens": "audio_output",
+    "web_searches": "web_searches", "service_tier": "service_tier", "usage_raw": "raw",
+}  # fmt: skip
 _SAME = (
-    "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "stream", "status",
-    "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in", "bytes_out", "price", "conversation",
+    "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "upstream_id",
+    "credential_id", "stream", "status", "end", "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in",
+    "bytes_out", "price", "conversation",
 )  # fmt: skip
+_OF_RECORD = {name: name for name in _SAME} | {"at": "moment", "cost_nanos": "cost"}
+_OF_RECORD |= {column: f"usage.{name}" for column, name in _USAGE.items()}
+"""Each column of a record, and where its value stands: one table for all, so that reading a record is one call."""
+_OF_ATTEMPT = (
+    "upstream_id", "credential_id", "status", "error", "first_byte_ms", "total_ms", "upstream_request_id",
+)  # fmt: skip
+_record, _usage, _attempt = attrgetter(*_OF_RECORD.values()), attrgetter(*_USAGE.values()), attrgetter(*_OF_ATTEMPT)
 
 
 def post(connection: Connection, notes: list[values.Record], *, again: bool) -> None:
@@ -38,10 +54,11 @@ def post(connection: Connection, notes: list[values.Record], *, again: bool) -> 
         notes = list({note.id: note for note in reversed(notes) if note.id not in known}.values())[::-1]
     if not notes:
         return
-    rows = [record_row(note) for note in notes]
-    insert_rows(connection, _RECORDS, rows)
-    insert_rows(connection, _ATTEMPTS, [row for note in notes for row in _attempt_rows(note)])
-    add(connection, rows)
+    rows = [_record(note) for note in notes]
+    insert_rows(connection, _RECORDS, tuple(_OF_RECORD), rows)
+    attempts = [(note.id, n, *_attempt(attempt)) for note in notes for n, attempt in enumerate(note.attempts)]
+    insert_rows(connection, _ATTEMPTS, ("record_id", "n", *_OF_ATTEMPT), attempts)
+    add(connection, [dict(zip(_OF_RECORD, row, strict=True)) for row in rows])
 
 
 def add(connection: Connection, rows: list[Row], *, sign: int = 1) -> None:
@@ -63,21 +80,21 @@ def move(connection: Connection, changed: list[tuple[Row, Row]]) -> None:
     add(connection, [before for before, _after in changed], sign=-1)
 
 
-def share(row: Row) -> dict[str, int]:
-    """Return what one record adds to a sum."""
-    used = row["usage_state"] != "unknown"
-    return {
-        "requests": 1,
-        "errors": int(row["status"] >= 400),
-        "input_tokens": row["input_tokens"] or 0,
-        "cache_read_tokens": row["cache_read_tokens"] or 0,
-        "cache_write_tokens": (row["cache_write_5m_tokens"] or 0) + (row["cache_write_1h_tokens"] or 0),
-        "output_tokens": row["output_tokens"] or 0,
-        "reasoning_tokens": row["reasoning_tokens"] or 0,
-        "cost_nanos": row["cost_nanos"] or 0,
-        "unpriced": int(row["cost_nanos"] is None and used),
-        "total_ms": row["total_ms"],
-    }
+def _share(row: Row) -> tuple[int, ...]:
+    """Return what one record adds to each of SUMS."""
+    cost = row["cost_nanos"]
+    return (
+        1,
+        int(row["status"] >= 400),
+        row["input_tokens"] or 0,
+        row["cache_read_tokens"] or 0,
+        (row["cache_write_5m_tokens"] or 0) + (row["cache_write_1h_tokens"] or 0),
+        row["output_tokens"] or 0,
+        row["reasoning_tokens"] or 0,
+        cost or 0,
+        int(cost is None and row["usage_state"] != "unknown"),
+        row["total_ms"],
+    )
 
 
 def hour_of(at: datetime) -> datetime:
@@ -90,12 +107,11 @@ def _place(row: Row) -> tuple[Any, ...]:
 
 
 def _summed(rows: Iterable[Row], key: Callable[[Row], tuple[Any, ...]], sign: int) -> dict[tuple[Any, ...], Row]:
-    sums: dict[tuple[Any, ...], Row] = {}
+    sums: dict[tuple[Any, ...], tuple[int, ...]] = {}
     for row in rows:
-        found = sums.setdefault(key(row), dict.fromkeys(SUMS, 0))
-        for name, value in share(row).items():
-            found[name] += sign * value
-    return sums
+        found = key(row)
+        sums[found] = tuple(map(int.__add__, sums.get(found, _NOTHING), _share(row)))
+    return {found: {name: sign * value for name, value in zip(SUMS, sum_, strict=True)} for found, sum_ in sums.items()}
 
 
 def _raise(connection: Connection, table: Any, sums: dict[tuple[Any, ...], Row], key: tuple[str, ...]) -> None:
@@ -116,48 +132,6 @@ def _raising(dialect: str, table: Any, key: tuple[str, ...]) -> Any:
     return made.on_duplicate_key_update(**changes)
 
 
-def record_row(note: values.Record) -> Row:
-    """Return a record's columns."""
-    row = {name: getattr(note, name) for name in _SAME}
-    last = note.attempts[-1] if note.attempts else None
-    place = {
-        "upstream_id": last.upstream_id if last else None,
-        "credential_id": last.credential_id if last else None,
-        "cost_nanos": note.cost,
-    }
-    return row | place | usage_row(note.usage) | {"at": values.moment(note.at), "end": note.end.value}
-
-
 def usage_row(usage: Usage) -> Row:
     """Return the columns of a record that hold its usage."""
-    return {
-        "usage_state": usage.state.value,
-        "input_tokens": usage.input,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_5m_tokens": usage.cache_write_5m,
-        "cache_write_1h_tokens": usage.cache_write_1h,
-        "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning,
-        "audio_input_tokens": usage.audio_input,
-        "audio_output_tokens": usage.audio_output,
-        "web_searches": usage.web_searches,
-        "service_tier": usage.service_tier,
-        "usage_raw": usage.raw,
-    }
-
-
-def _attempt_rows(note: values.Record) -> list[Row]:
-    return [
-        {
-            "record_id": note.id,
-            "n": n,
-            "upstream_id": attempt.upstream_id,
-            "credential_id": attempt.credential_id,
-            "status": attempt.status,
-            "error": attempt.error,
-            "first_byte_ms": attempt.first_byte_ms,
-            "total_ms": attempt.total_ms,
-            "upstream_request_id": attempt.upstream_request_id,
-        }
-        for n, attempt in enumerate(note.attempts)
-    ]
+    return dict(zip(_USAGE, _usage(usage), strict=True))

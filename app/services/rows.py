@@ -17,27 +17,32 @@ from sqlalchemy.engine import Dialect
 
 SIZES = (64, 16, 4, 1)
 """Rows in one statement: the widest table stays far below the number of parameters that any database takes."""
-Row = dict[str, Any]
+Row = tuple[Any, ...]
+_Names = tuple[str, ...]
 _Bind = Callable[[Any], Any]
-_Binds = tuple[tuple[str, _Bind], ...]
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows that all name the same columns. Raises what the database raises, and then nothing is inserted."""
+def insert_rows(connection: Connection, table: Table, names: _Names, rows: Sequence[Row]) -> None:
+    """Insert rows, each the values of the named columns.
+
+    Raises what the database raises, and then nothing is inserted.
+    """
     if not rows:
         return
-    names = tuple(rows[0])
-    binds = _binds(table, names, connection.dialect)
+    given = [list(row) for row in rows]
+    for index, bind in _binds(table, names, connection.dialect):
+        for row in given:
+            row[index] = bind(row[index])
     insert = _insert_json if connection.dialect.name == "postgresql" else _insert_values
-    insert(connection, table, names, [[bind(row[name]) for name, bind in binds] for row in rows])
+    insert(connection, table, names, given)
 
 
-def _insert_json(connection: Connection, table: Table, names: tuple[str, ...], rows: list[list[Any]]) -> None:
+def _insert_json(connection: Connection, table: Table, names: _Names, rows: list[list[Any]]) -> None:
     told = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
     connection.exec_driver_sql(_json_statement(table, names, connection.dialect), (told.decode(),))
 
 
-def _insert_values(connection: Connection, table: Table, names: tuple[str, ...], rows: list[list[Any]]) -> None:
+def _insert_values(connection: Connection, table: Table, names: _Names, rows: list[list[Any]]) -> None:
     at = 0
     for size in SIZES:
         while len(rows) - at >= size:
@@ -47,13 +52,14 @@ def _insert_values(connection: Connection, table: Table, names: tuple[str, ...],
 
 
 @lru_cache(maxsize=64)
-def _binds(table: Table, names: tuple[str, ...], dialect: Dialect) -> _Binds:
-    """Return how each column's values are given to the driver."""
-    return tuple((name, table.c[name].type.bind_processor(dialect) or _as_it_is) for name in names)
+def _binds(table: Table, names: _Names, dialect: Dialect) -> tuple[tuple[int, _Bind], ...]:
+    """Return how the values of those columns are given to the driver that it doesn't take as they are."""
+    found = ((index, table.c[name].type.bind_processor(dialect)) for index, name in enumerate(names))
+    return tuple((index, bind) for index, bind in found if bind is not None)
 
 
 @lru_cache(maxsize=64)
-def _json_statement(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
+def _json_statement(table: Table, names: _Names, dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.format_column
     columns = ", ".join(quote(table.c[name]) for name in names)
     typed = ", ".join(f"{quote(table.c[name])} {table.c[name].type.compile(dialect)}" for name in names)
@@ -62,7 +68,7 @@ def _json_statement(table: Table, names: tuple[str, ...], dialect: Dialect) -> s
 
 
 @lru_cache(maxsize=64)
-def _values_statement(table: Table, names: tuple[str, ...], dialect: Dialect, size: int) -> str:
+def _values_statement(table: Table, names: _Names, dialect: Dialect, size: int) -> str:
     columns = ", ".join(dialect.identifier_preparer.format_column(table.c[name]) for name in names)
     mark = "?" if dialect.paramstyle == "qmark" else "%s"
     row = f"({', '.join([mark] * len(names))})"
@@ -71,7 +77,3 @@ def _values_statement(table: Table, names: tuple[str, ...], dialect: Dialect, si
 
 def _into(table: Table, columns: str, dialect: Dialect) -> str:
     return f"INSERT INTO {dialect.identifier_preparer.format_table(table)} ({columns})"
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
