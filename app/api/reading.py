@@ -12,23 +12,28 @@ from app.settings import Settings
 
 CONNECTION = "realms.connection"
 """Where a server of ours puts the client's plain socket; such a server keeps the time of a body by itself."""
+JSON = "application/json"
 ENCODINGS = frozenset({"gzip", "zstd"})
 
 
 def read_body(environ: dict[str, Any], settings: Settings) -> bytes:
     """Return the body. Raises ``RelayError``: 400, 408, 413 or 415."""
     limit = settings.body_max_bytes
-    _require_json(environ)
-    stated = int(environ["CONTENT_LENGTH"]) if environ.get("CONTENT_LENGTH") else None  # the server has checked it
-    if stated is not None and stated > limit:
+    kind = environ.get("CONTENT_TYPE", "")
+    if kind != JSON:
+        _require_json(kind)
+    stated = environ.get("CONTENT_LENGTH")
+    length = int(stated) if stated else None  # the server has checked it
+    if length is not None and length > limit:
         raise _too_large(limit)
     body = _take(environ, limit, body_s=settings.body_s)
     if len(body) > limit:
         raise _too_large(limit)
-    if stated is not None and len(body) < stated:
+    if length is not None and len(body) < length:
         raise RelayError(Problem.INVALID_JSON, "The body is shorter than its Content-Length.")
-    encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    return _undone(body, encoding, limit) if encoding not in {"", "identity"} else body
+    if encoding := environ.get("HTTP_CONTENT_ENCODING"):
+        return _undone(body, encoding.strip().lower(), limit)
+    return body
 
 
 def connection_of(environ: dict[str, Any]) -> Any:
@@ -36,9 +41,9 @@ def connection_of(environ: dict[str, Any]) -> Any:
     return environ.get(CONNECTION) or environ.get("gunicorn.socket")
 
 
-def _require_json(environ: dict[str, Any]) -> None:
-    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if kind not in {"", "application/json"} and not kind.endswith("+json"):
+def _require_json(stated: str) -> None:
+    kind = stated.partition(";")[0].strip().lower()
+    if kind not in {"", JSON} and not kind.endswith("+json"):
         raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Send a JSON body with Content-Type: application/json.")
 
 
@@ -60,6 +65,8 @@ def _take(environ: dict[str, Any], limit: int, *, body_s: float) -> bytes:
 
 
 def _undone(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding in {"", "identity"}:
+        return body
     if encoding not in ENCODINGS:
         raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding may be gzip or zstd.")
     try:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from flask import Blueprint, Response, g, request
 
 from app.api import Machinery, machinery
@@ -45,9 +44,32 @@ def view(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response
 def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str = "", item_id: str = "") -> Reply:
     """Relay one admitted call. Raises ``RelayError`` or ``ClientLeftError``."""
     started = time.monotonic()
-    environ = visit.environ
+    called = partial(_call, endpoint, visit, started=started, object_id=object_id, item_id=item_id)
+    try:
+        body = _body(endpoint, visit.environ, parts.settings) if endpoint.takes_body else None
+        model = _model(endpoint, body)
+        stream, stores = _streams(endpoint, body, visit.environ), _stores(endpoint, body)
+    except RelayError as error:
+        parts.relay.refuse(called(), error)
+        raise
+    return parts.relay.run(called(body=body, model=model, stream=stream, stores=stores))
+
+
+def _call(
+    endpoint: Endpoint,
+    visit: Visit,
+    *,
+    started: float,
+    object_id: str,
+    item_id: str,
+    body: Envelope | None = None,
+    model: str = "",
+    stream: bool = False,
+    stores: bool = False,
+) -> Call:
     assert visit.caller is not None  # noqa: S101 - admitted
-    call = Call(
+    environ = visit.environ
+    return Call(
         id=visit.call_id,
         request_id=visit.request_id,
         endpoint=endpoint,
@@ -56,34 +78,19 @@ def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str 
         headers=tuple(to_upstream(environ)),
         object_id=object_id,
         item_id=item_id,
+        body=body,
+        model=model,
+        stream=stream,
+        stores=stores,
         started=started,
         connection=connection_of(environ),
     )
-    try:
-        call = _with_body(call, environ, parts.settings)
-    except RelayError as error:
-        parts.relay.refuse(call, error)
-        raise
-    return parts.relay.run(call)
 
 
 def respond(reply: Reply) -> Response:
     """Return a reply as a response whose pieces are sent as they come."""
     length = [] if reply.length is None else [("content-length", str(reply.length))]
     return Response(reply.body, reply.status, headers=reply.headers + length, direct_passthrough=True)
-
-
-def _with_body(call: Call, environ: dict[str, Any], settings: Settings) -> Call:
-    """Return the call with what its body asks for. Raises ``RelayError`` (400, 408, 413, 415)."""
-    endpoint = call.endpoint
-    body = _body(endpoint, environ, settings) if endpoint.takes_body else None
-    return msgspec.structs.replace(
-        call,
-        body=body,
-        model=_model(endpoint, body),
-        stream=_streams(endpoint, body, call.query),
-        stores=_stores(endpoint, body),
-    )
 
 
 def _body(endpoint: Endpoint, environ: dict[str, Any], settings: Settings) -> Envelope | None:
@@ -103,9 +110,9 @@ def _model(endpoint: Endpoint, body: Envelope | None) -> str:
     return model
 
 
-def _streams(endpoint: Endpoint, body: Envelope | None, query: str) -> bool:
+def _streams(endpoint: Endpoint, body: Envelope | None, environ: dict[str, Any]) -> bool:
     if endpoint.name == "responses.retrieve":
-        return ("stream", "true") in parse_qsl(query)
+        return ("stream", "true") in parse_qsl(environ.get("QUERY_STRING", ""))
     wanted = body.flag("stream") if body is not None else None
     return bool(wanted) and endpoint.kind is Kind.CREATE and endpoint.name != "responses.compact"
 

@@ -16,37 +16,42 @@ TO_CLIENT = frozenset({
     "x-should-retry", "x-codex-turn-state",
 })  # fmt: skip
 
-_MEMO_MAX = 2048
-_memo: dict[str, str | None] = {}
+_JUDGED_MAX, _PASSING_MAX = 2048, 64
+_judged: set[str] = set()
+_passing: dict[str, str] = {}
+"""Environ keys that were judged, and those of them that pass; the same few come with every request."""
 
 
 def to_upstream(environ: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return the caller's headers that may travel on, from a WSGI environ, as (lower-case name, value)."""
-    passed = []
-    for key, value in environ.items():
-        name = _memo[key] if key in _memo else _decide(key)
-        if name is not None and value:
-            passed.append((name, str(value)))
-    return passed
+    unseen = environ.keys() - _judged
+    passing = _passing | _judge(unseen) if unseen else _passing
+    return [(name, str(environ[key])) for key, name in passing.items() if environ.get(key)]
 
 
-def _decide(key: str) -> str | None:
-    """Judge one environ key, and remember it: the same few names come with every request."""
+def _judge(keys: Iterable[str]) -> dict[str, str]:
+    """Return those of these environ keys that pass, with their names; remember the verdicts while there is room."""
+    found = {}
+    for key in keys:
+        name = _wire_name(key)
+        if name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES):
+            found[key] = name
+            if len(_passing) < _PASSING_MAX:
+                _passing[key] = name
+                _judged.add(key)
+        elif len(_judged) < _JUDGED_MAX:
+            _judged.add(key)
+    return found
+
+
+def _wire_name(key: str) -> str:
+    """Return a header's name by its environ key, empty where the key is none's.
+
+    WSGI folds ``-`` into ``_``; two known names really have the underscore, and only hyphens reach us by default.
+    """
     if key == "CONTENT_TYPE":
-        name = "content-type"
-    elif key.startswith("HTTP_"):
-        name = _wire_name(key[5:].lower())
-    else:
-        name = ""
-    verdict = name if name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES) else None
-    if len(_memo) < _MEMO_MAX:
-        _memo[key] = verdict
-    return verdict
-
-
-def _wire_name(name: str) -> str:
-    """WSGI folds ``-`` into ``_``; two known names really have the underscore, and only hyphens reach us by default."""
-    return name.replace("_", "-")
+        return "content-type"
+    return key[5:].lower().replace("_", "-") if key.startswith("HTTP_") else ""
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -13,7 +13,24 @@ OBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.:+~-]{0,511}")
 
 def call_id() -> str:
     """Return a new call id: 32 hex digits that sort by time (milliseconds, then 80 random bits)."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{time.time_ns() // 1_000_000:012x}{_draws.next()}"
+
+
+class _Draws:
+    """Random bits of the kernel's, drawn many at a time; a forked process draws its own."""
+
+    def __init__(self) -> None:
+        self._ready: list[str] = []
+        os.register_at_fork(after_in_child=self._ready.clear)
+
+    def next(self) -> str:
+        if not self._ready:
+            drawn = os.urandom(10 * 512).hex()
+            self._ready += [drawn[at : at + 20] for at in range(0, len(drawn), 20)]
+        return self._ready.pop()
+
+
+_draws = _Draws()
 
 
 def request_id(wanted: str, call: str) -> str:

@@ -18,10 +18,7 @@ import msgspec
 
 from app.protocol import sse
 from app.protocol.endpoints import Shape
-
-TOKENS_MAX = 1_000_000_000
-"""More tokens than any call can use; a larger number is the upstream's mistake."""
-
+from app.protocol.tally import anthropic, is_anthropic, openai
 
 USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
@@ -101,7 +98,7 @@ def from_object(raw: Any, *, whole: bool = True, tier: Any = None) -> Usage:
     """
     if not isinstance(raw, dict) or not raw:
         return UNKNOWN
-    counts, sound = _anthropic(raw) if _is_anthropic(raw) else _openai(raw)
+    counts, sound = anthropic(raw) if is_anthropic(raw) else openai(raw)
     if counts.get("input") is None and counts.get("output") is None:
         return Usage(raw=raw)
     state = UsageState.REPORTED if whole and sound else UsageState.PARTIAL
@@ -148,94 +145,3 @@ def _usage_of(data: bytes) -> tuple[dict[str, Any], Any]:
         if inner is not None and isinstance(inner.usage, dict):
             return inner.usage, inner.service_tier
     return {}, None
-
-
-def _is_anthropic(raw: dict[str, Any]) -> bool:
-    return "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw or "cache_creation" in raw
-
-
-def _openai(raw: dict[str, Any]) -> tuple[dict[str, int | None], bool]:
-    """Responses and Chat Completions name the same things differently."""
-    check = _Check()
-    read = _part(raw, "input_tokens_details", "prompt_tokens_details")
-    wrote = _part(raw, "output_tokens_details", "completion_tokens_details")
-    total = check.count(raw, "input_tokens", "prompt_tokens")
-    cached = check.count(read, "cached_tokens")
-    if cached is None:
-        cached = check.count(raw, "prompt_cache_hit_tokens", "cached_tokens")
-    cached = check.within(cached, total)
-    written = check.within(
-        check.count(read, "cache_write_tokens") or None, None if total is None else total - (cached or 0)
-    )
-    fresh = None if total is None else total - (cached or 0) - (written or 0)
-    output = _completion(check, raw, total=total)
-    return {
-        "input": fresh,
-        "cache_read": cached,
-        "cache_write_5m": written,
-        "output": output,
-        "reasoning": check.within(check.count(wrote, "reasoning_tokens"), output),
-        "audio_input": check.within(check.count(read, "audio_tokens") or None, fresh, sound=True),
-        "audio_output": check.within(check.count(wrote, "audio_tokens") or None, output),
-    }, check.sound
-
-
-def _completion(check: _Check, raw: dict[str, Any], *, total: int | None) -> int | None:
-    """Return the output, with what some leave out of the completion and count in the sum of all tokens."""
-    output = check.count(raw, "output_tokens", "completion_tokens")
-    everything = _Check().count(raw, "total_tokens")
-    if everything is None or total is None or everything <= total + (output or 0):
-        return output
-    return everything - total
-
-
-def _anthropic(raw: dict[str, Any]) -> tuple[dict[str, int | None], bool]:
-    check = _Check()
-    kinds = _part(raw, "cache_creation")
-    hour = check.count(kinds, "ephemeral_1h_input_tokens")
-    written = check.count(raw, "cache_creation_input_tokens")
-    if written is None and kinds:
-        written = (check.count(kinds, "ephemeral_5m_input_tokens") or 0) + (hour or 0)
-    hour = check.within(hour, written)
-    counts = {
-        "input": check.count(raw, "input_tokens"),
-        "cache_read": check.count(raw, "cache_read_input_tokens"),
-        "cache_write_5m": None if written is None else written - (hour or 0),
-        "cache_write_1h": hour,
-        "output": check.count(raw, "output_tokens"),
-        "web_searches": check.count(_part(raw, "server_tool_use"), "web_search_requests") or None,
-    }
-    return counts, check.sound
-
-
-def _part(raw: dict[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        if isinstance(raw.get(name), dict):
-            return dict(raw[name])
-    return {}
-
-
-class _Check:
-    """Takes counts out of an object and remembers whether all of them could be true."""
-
-    def __init__(self) -> None:
-        self.sound = True
-
-    def count(self, raw: dict[str, Any], *names: str) -> int | None:
-        for name in names:
-            value = raw.get(name)
-            if value is None:
-                continue
-            if isinstance(value, float) and value.is_integer():  # 12.0, from servers that know one kind of number
-                value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX:
-                return value
-            self.sound = False
-        return None
-
-    def within(self, part: int | None, whole: int | None, *, sound: bool = False) -> int | None:
-        """Return a part that is no larger than its whole; a larger one can't be true, unless ``sound`` says so."""
-        if part is None or whole is None or part <= whole:
-            return part
-        self.sound = self.sound and sound
-        return whole

@@ -20,6 +20,10 @@ INFORMATIONAL_MAX = 16
 _DECODED = {"gzip", "x-gzip", "deflate"}
 
 
+_NAMES_MAX = 1024
+_names: dict[bytes, str] = {}
+
+
 class BrokenAnswerError(Exception):
     """Not an HTTP answer, over a bound, or cut before its own end."""
 
@@ -55,7 +59,8 @@ class Answer:
             return
         if len(self.headers) >= HEADERS_MAX:
             raise BrokenAnswerError("too many headers")
-        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        told = _names.get(name) or _name(name)
+        self.headers.append((told, value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         if self.complete:
@@ -92,7 +97,10 @@ class Answer:
 
     def header(self, name: str) -> str:
         """Return a header's value, empty where there is none."""
-        return next((value for key, value in self.headers if key == name), "")
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return ""
 
     def read_now(self) -> bytes | None:
         """Return what has come of the body, None when that is nothing, ``b""`` at its end; never waits.
@@ -226,3 +234,11 @@ class Answer:
             yield from self._inflater.feed(raw)
         except DecodeError as error:
             raise BrokenAnswerError(str(error)) from error
+
+
+def _name(raw: bytes) -> str:
+    """Return a header's name in lower case, and remember it: the same few come with every answer."""
+    name = raw.decode("latin-1").lower()
+    if len(_names) < _NAMES_MAX:
+        _names[raw] = name
+    return name

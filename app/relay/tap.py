@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import msgspec
 
@@ -51,15 +50,13 @@ class Tap:
         finally:
             link.close()
         headers = to_client(link.headers)
-        if not any(name == "content-type" for name, _ in headers):
+        if "content-type" not in dict(headers):
             headers.append(("content-type", "application/json"))
-        flow = Flow(self._pieces(body, live), partial(self._watch.leave, live))
-        return Reply(link.status, headers, flow, len(body))
+        return Reply(link.status, headers, Whole(body, live, self._watch), len(body))
 
     def listed(self, call: Call, page: bytes, *, live: Live) -> Reply:
         """Return the reply for a page that Realms made itself."""
-        flow = Flow(self._pieces(page, live), partial(self._watch.leave, live))
-        return Reply(200, [("content-type", "application/json")], flow, len(page))
+        return Reply(200, [("content-type", "application/json")], Whole(page, live, self._watch), len(page))
 
     # -- one JSON body ----------------------------------------------------------------------------------------------
     def _whole(self, call: Call, link: Link, *, trace: Trace) -> bytes:
@@ -86,30 +83,32 @@ class Tap:
         if call.endpoint.name == "responses.retrieve" and told.status in bodies.TERMINAL and usage.raw is not None:
             self._ledger.complete(call.caller, call.object_id, usage)
 
-    def _pieces(self, body: bytes, live: Live) -> Iterator[bytes]:
-        for start in range(0, len(body), PIECE):
-            live.waits_for_client()
-            yield body[start : start + PIECE]
 
+class Whole:
+    """A body that is all there, given out in pieces; the watch over its call ends with it."""
 
-class Flow:
-    """The pieces of a reply, and what must happen when they end or are given up, even before the first was taken."""
+    __slots__ = ("_at", "_body", "_live", "_watch")
 
-    __slots__ = ("_pieces", "_release")
-
-    def __init__(self, pieces: Iterator[bytes], release: Callable[[], None]) -> None:
-        self._pieces = pieces
-        self._release = release
+    def __init__(self, body: bytes, live: Live, watch: Watch) -> None:
+        self._body = body
+        self._at = 0
+        self._live = live
+        self._watch = watch
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._pieces)
+        at = self._at
+        if at >= len(self._body):
+            raise StopIteration
+        self._live.waits_for_client()
+        self._at = at + PIECE
+        return self._body if len(self._body) <= PIECE else self._body[at : at + PIECE]
 
     def close(self) -> None:
         """Called by the server, always."""
-        self._release()
+        self._watch.leave(self._live)
 
 
 def _end_of(told: bodies.Told) -> End:

@@ -59,27 +59,33 @@ class Trace:
     ) -> None:
         """Keep one attempt."""
         self._upstream_model = model
+        took = _ms_since(since)
         self._attempts.append(
             Attempt(
                 upstream_id=place.upstream_id,
                 credential_id=place.credential_id,
                 status=status,
                 error=error[:200],
-                first_byte_ms=None if status is None else _ms_since(since),
-                total_ms=_ms_since(since),
+                first_byte_ms=None if status is None else took,
+                total_ms=took,
                 upstream_request_id=upstream_id[:200],
             )
         )
 
     def sent(self, block: bytes) -> None:
         """Count what goes to the client."""
-        if self.first_byte_ms is None:
-            self.first_byte_ms = _ms_since(self._call.started)
-        if self.first_content_ms is None and (self._content is None or self._content.search(block)):
-            self.first_content_ms = _ms_since(self._call.started)
+        if self.first_content_ms is None:
+            self._first(block)
         self.bytes_out += len(block)
         if self._content is not None:
             self._events += block.count(b"\n\n")
+
+    def _first(self, block: bytes) -> None:
+        now = _ms_since(self._call.started)
+        if self.first_byte_ms is None:
+            self.first_byte_ms = now
+        if self._content is None or self._content.search(block):
+            self.first_content_ms = now
 
     def settle(self, end: End, *, status: int, usage: Usage = UNKNOWN, reason: str = "") -> None:
         """Hand the record to the ledger; every later settle of the same call is nothing."""
@@ -113,7 +119,7 @@ class Trace:
             stream=call.stream,
             status=status,
             end=end,
-            reason=reason[:200],
+            reason=reason[:200].replace("\0", "\ufffd"),  # an upstream's word; not every database can keep a NUL
             first_byte_ms=self.first_byte_ms,
             first_content_ms=self.first_content_ms,
             total_ms=_ms_since(call.started),
@@ -126,4 +132,4 @@ class Trace:
 
 
 def _ms_since(moment: float) -> int:
-    return max(0, round((time.monotonic() - moment) * 1000))
+    return int((time.monotonic() - moment) * 1000 + 0.5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -111,7 +111,7 @@ class RelayAdapter(BaseAdapter):
     def _exchange(
         self, message: bytes, origin: Origin, *, wire: Wire, on_wire: Callable[[Wire], None] | None
     ) -> Answer:
-        answer = Answer(wire, done=lambda whole: self._give_back(origin, wire, whole=whole))
+        answer = Answer(wire, done=partial(self._give_back, origin, wire))
         try:
             if on_wire is not None:
                 on_wire(wire)
@@ -132,7 +132,7 @@ class RelayAdapter(BaseAdapter):
             wire.close()
         return None
 
-    def _give_back(self, origin: Origin, wire: Wire, *, whole: bool) -> None:
+    def _give_back(self, origin: Origin, wire: Wire, whole: bool) -> None:  # noqa: FBT001 - an answer tells it
         kept = self._idle.setdefault(origin, [])
         if whole and len(kept) < IDLE_MAX:
             kept.append((wire, time.monotonic()))
@@ -143,11 +143,16 @@ class RelayAdapter(BaseAdapter):
 def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> bytes:
     """Return the request as bytes, head and body in one, so that it leaves in one send."""
     body = request.body or b""
-    lines = [f"{request.method} {target} HTTP/1.1", f"host: {origin.authority}", "accept-encoding: identity"]
-    lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in FRAMING]
-    if body or request.method == "POST":
-        lines.append(f"content-length: {len(body)}")
-    head = "\r\n".join(lines)
-    if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
+    lines = [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in FRAMING]
+    length = f"content-length: {len(body)}\r\n\r\n" if body or request.method == "POST" else "\r\n"
+    head = "\r\n".join((_beginning(request.method, origin, target), *lines, length))
+    breaks = len(lines) + (5 if length != "\r\n" else 4)
+    if head.count("\r") != breaks or head.count("\n") != breaks:
         raise ValueError("a header or address may not hold a line break")
-    return head.encode("latin-1") + b"\r\n\r\n" + (body if isinstance(body, bytes) else body.encode())
+    return head.encode("latin-1") + (body if isinstance(body, bytes) else body.encode())
+
+
+@lru_cache(maxsize=4096)
+def _beginning(method: str | None, origin: Origin, target: str) -> str:
+    """Return the first three lines of a request's head."""
+    return f"{method} {target} HTTP/1.1\r\nhost: {origin.authority}\r\naccept-encoding: identity"

@@ -173,6 +173,7 @@ class Watch:
         self._heartbeat_s = heartbeat_s
         self._epoll = _epoll()
         self._by_fd: dict[int, Live] = {}
+        self._followed: set[int] = set()
         self.live: set[Live] = set()
         self._watcher: Any = None
 
@@ -182,33 +183,55 @@ class Watch:
         self._watcher.start(self._departed)
         gevent.spawn(self._sweep_for_ever)
 
+    def follow(self, client: Any) -> None:
+        """Watch a connection for all its calls, from now until ``forget``: cheaper than for each call anew."""
+        fd = client.fileno()
+        self._epoll.register(fd, _EPOLLRDHUP)
+        self._followed.add(fd)
+
+    def forget(self, client: Any) -> None:
+        """Let a connection go that is about to be closed; its number will be another's."""
+        fd = client.fileno()
+        if fd in self._followed:
+            self._followed.discard(fd)
+            self._unregister(fd)
+
     def enter(self, client: Any, *, leader: Live | None = None) -> Live:
         """Take a call under watch; one with a leader is made for it and ends with it."""
         live = Live(client, write_s=self._write_s, total_s=self._total_s)
         if leader is not None:
             leader.followers.append(live)
         self.live.add(live)
-        if live.fd >= 0:
-            with suppress(OSError):  # already registered: a server that runs two calls on one socket
-                self._epoll.register(live.fd, _EPOLLRDHUP)
-                self._by_fd[live.fd] = live
+        fd = live.fd
+        if fd in self._followed:
+            self._by_fd[fd] = live
+        elif fd >= 0:
+            try:
+                self._epoll.register(fd, _EPOLLRDHUP)
+            except OSError:  # already registered: a server that runs two calls on one socket
+                return live
+            self._by_fd[fd] = live
         return live
 
     def leave(self, live: Live) -> None:
         """Let a finished call go."""
         self.live.discard(live)
-        if self._by_fd.get(live.fd) is live:
-            del self._by_fd[live.fd]
-            with suppress(OSError, ValueError):
-                self._epoll.unregister(live.fd)
+        fd = live.fd
+        if self._by_fd.get(fd) is live:
+            del self._by_fd[fd]
+            if fd not in self._followed:
+                self._unregister(fd)
 
     def _departed(self) -> None:
         for fd, _ in self._epoll.poll(0):
             live = self._by_fd.pop(fd, None)
-            with suppress(OSError):
-                self._epoll.unregister(fd)
+            self._unregister(fd)
             if live is not None:
                 live.end(Cut.CLIENT_LEFT)
+
+    def _unregister(self, fd: int) -> None:
+        with suppress(OSError, ValueError):
+            self._epoll.unregister(fd)
 
     def _sweep_for_ever(self) -> None:
         while True:

@@ -18,7 +18,7 @@ def install(worker: Any) -> None:
     worker.handle = connections.seeing(worker.handle)
     worker.handle_request = connections.serving(worker.handle_request)
     if house.settings.fast:
-        worker.handle = Lean(worker, connections, body_s=house.settings.body_s).handle
+        worker.handle = Lean(worker, connections, house.watch, body_s=house.settings.body_s).handle
     worker.run = connections.outlasting(worker)
     house.start(lambda: worker.alive, connections.close_idle)
     connections.start()

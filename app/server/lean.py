@@ -29,6 +29,7 @@ from app.server.response import Response
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from app.relay.watch import Watch
     from app.server.connections import Connections
     from app.server.head import Head
 
@@ -61,11 +62,12 @@ class Visitor:
 class Lean:
     """Handles the connections of one worker in place of gunicorn's ``handle``."""
 
-    def __init__(self, worker: Any, connections: Connections, *, body_s: float) -> None:
+    def __init__(self, worker: Any, connections: Connections, watch: Watch, *, body_s: float) -> None:
         self._gunicorns = worker.handle
         self._worker = worker
         self._app = worker.wsgi
         self._connections = connections
+        self._watch = watch
         self._body_s = body_s
         self._environ: dict[str, Any] = base_environ(worker.cfg) | {
             "wsgi.multithread": True,
@@ -79,8 +81,10 @@ class Lean:
         if client.family not in {socket.AF_INET, socket.AF_INET6} or self._worker.cfg.is_ssl:
             self._gunicorns(listener, client, address)
             return
+        visitor = Visitor(client, address, listener, self._environ)
         self._connections.count += 1
-        self._serve(Visitor(client, address, listener, self._environ))
+        self._watch.follow(visitor.sock)
+        self._serve(visitor)
 
     def _serve(self, visitor: Visitor) -> None:
         """Serve requests as long as they are plain and the connection lasts."""
@@ -113,6 +117,7 @@ class Lean:
 
     def _hand_over(self, visitor: Visitor) -> None:
         """Let gunicorn serve this connection from here on; nothing was taken off its socket."""
+        self._watch.forget(visitor.sock)
         visitor.wire.let_go()
         client = hub_socket.socket(fileno=visitor.sock.detach())
         try:
@@ -173,6 +178,7 @@ class Lean:
         self._close(visitor)
 
     def _close(self, visitor: Visitor) -> None:
+        self._watch.forget(visitor.sock)
         visitor.wire.close()
         self._connections.count -= 1
 

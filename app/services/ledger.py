@@ -63,11 +63,11 @@ class Ledger:
 
     def open(self, record: values.Record) -> None:
         """Keep that a call has begun: a record with the end ``aborted``, which holds if no other follows."""
-        self._pen.open(_storable(record))
+        self._pen.open(record)
 
     def settle(self, record: values.Record) -> None:
         """Keep a finished call's record, and what it cost."""
-        record = self._billed(_storable(record))
+        record = self._billed(record)
         self._limits.settle(record)
         self._pen.note(record)
         self._calls.add(_line(record))
@@ -104,13 +104,6 @@ class Ledger:
                 complete(connection, caller.user_id, object_id, usage=usage, billed=self._billed)
         except (SQLAlchemyError, OSError) as error:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
-
-
-def _storable(record: values.Record) -> values.Record:
-    """Return a record without NUL, the one character that some databases can't keep in a text."""
-    texts = {name: getattr(record, name) for name in ("model", "upstream_model", "reason")}
-    changes = {name: text.replace("\0", "\ufffd") for name, text in texts.items() if "\0" in text}
-    return msgspec.structs.replace(record, **changes) if changes else record
 
 
 def _line(record: values.Record) -> CallLine:

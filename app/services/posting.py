@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, cast
 
@@ -121,6 +122,7 @@ def _raise(connection: Connection, table: Any, sums: dict[tuple[Any, ...], Row],
         connection.execute(_raising(connection.dialect.name, table, key), rows)
 
 
+@cache
 def _raising(dialect: str, table: Any, key: tuple[str, ...]) -> Any:
     made: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}.get(dialect, mysql.insert)(table)
     more = made.inserted if dialect not in {"postgresql", "sqlite"} else made.excluded

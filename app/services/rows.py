@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -46,7 +47,7 @@ def _insert_values(connection: Connection, table: Table, names: _Names, rows: li
     at = 0
     for size in SIZES:
         while len(rows) - at >= size:
-            values = tuple(value for row in rows[at : at + size] for value in row)
+            values = tuple(chain.from_iterable(rows[at : at + size]))
             connection.exec_driver_sql(_values_statement(table, names, connection.dialect, size), values)
             at += size
 

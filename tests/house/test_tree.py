@@ -21,6 +21,7 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK|WI" r"P)\b")
 COVERED_ELSEWHERE = {
     "protocol/call.py": (["contract/test_lifecycle.py"], "values; a token's list of models is held on the wire"),
     "protocol/record.py": (["contract/test_streams.py"], "values; read back as rows of the database"),
+    "protocol/tally.py": (["protocol/test_usage.py", "protocol/test_price.py"], "usage objects of every provider"),
     "protocol/story.py": (["contract/test_bytes.py", "contract/test_streams.py"], "streams of every spelling and end"),
     "relay/attempt.py": (
         ["contract/test_failover.py", "contract/test_errors.py"],

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol.endpoints import Shape
-from app.protocol.usage import TOKENS_MAX, UNKNOWN, UsageState, from_events, from_object
+from app.protocol.tally import TOKENS_MAX
+from app.protocol.usage import UNKNOWN, UsageState, from_events, from_object
 
 REPORTED, PARTIAL, NOTHING = UsageState.REPORTED, UsageState.PARTIAL, UsageState.UNKNOWN
 
