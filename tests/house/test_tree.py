@@ -37,7 +37,6 @@ COVERED_ELSEWHERE = {
         "where each call goes, seen at the provider",
     ),
     "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
-    "relay/trace.py": (["contract/test_errors.py", "contract/test_streams.py"], "records of refused and of cut calls"),
     "services/allowances.py": (["cli/test_limits.py", "contract/test_limits.py"], "set by command, held on the wire"),
     "services/background.py": (
         ["services/test_ledger.py"],

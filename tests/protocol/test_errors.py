@@ -53,13 +53,16 @@ def test_an_error_has_its_whole_shape_in_both_dialects(problem):
     assert row.anthropic in ANTHROPIC_TYPES
 
 
+OTHERWISE = {Problem.INSUFFICIENT_QUOTA: 402}
+
+
 @pytest.mark.parametrize("problem", Problem)
-def test_an_error_has_one_status_and_503_is_529_to_anthropic_clients(problem):
+def test_an_error_has_one_status_but_for_two_that_anthropic_clients_know_by_another(problem):
     error = RelayError(problem, "x")
     status = problem.value.status
     assert 400 <= status < 600
     assert error.status(Protocol.OPENAI) == status
-    assert error.status(Protocol.ANTHROPIC) == (529 if status == 503 else status)
+    assert error.status(Protocol.ANTHROPIC) == OTHERWISE.get(problem, 529 if status == 503 else status)
     assert error.code == problem.value.code
 
 

@@ -64,13 +64,6 @@ def test_a_record_is_kept_as_it_is(book):
     assert row.at == datetime.fromtimestamp(1_800_000_000.25, UTC).replace(tzinfo=row.at.tzinfo)
 
 
-@pytest.mark.parametrize("field", ["model", "upstream_model", "reason"])
-def test_a_text_that_not_every_database_can_keep_is_mended(book, field):
-    book.ledger.settle(record(1, **{field: "a\0b"}))
-    (row,) = settled(1)
-    assert getattr(row, field) == "a\ufffdb"
-
-
 def test_who_reads_a_background_response_brings_its_usage(book):
     pending(book)
     book.ledger._complete(book.people.alice, "resp_1", USAGE)

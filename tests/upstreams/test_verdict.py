@@ -66,7 +66,7 @@ def test_a_query_of_the_callers_own_cannot_put_an_endpoint_out():
     assert told(404, b"<html>", query="beta=true", endpoint=MESSAGES).scope is Scope.ENDPOINT
 
 
-@pytest.mark.parametrize("code", MODEL_CODES)
+@pytest.mark.parametrize("code", sorted(MODEL_CODES))
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_an_error_code_that_names_the_model_concerns_that_route(status, code):
     verdict = told(status, error(code))
@@ -80,7 +80,7 @@ def test_the_word_model_in_a_message_decides_nothing():
     assert told(404, anthropics, endpoint=MESSAGES).scope is Scope.ROUTE
 
 
-@pytest.mark.parametrize("code", QUOTA_CODES)
+@pytest.mark.parametrize("code", sorted(QUOTA_CODES))
 @pytest.mark.parametrize("member", ["code", "type"])
 def test_a_used_up_account_is_overloaded_not_the_callers_rate(code, member):
     verdict = told(429, json.dumps({"error": {member: code}}).encode())
