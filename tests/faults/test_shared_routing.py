@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import live
-from tests.contract.pairs import ALONE, furnish, asked, model_of, plan
+from tests.contract.pairs import ALONE, asked, furnish, model_of, plan
 from tests.faults.clients import CHAT, RESPONSES, TALKS, call, name_of
 
 pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
