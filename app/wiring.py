@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from app.api import Machinery
 from app.logs import CallLog
+from app.protocol.call import Place
 from app.relay.attempt import Attempts, Limits
 from app.relay.connect import Connector
 from app.relay.drain import Drain
@@ -24,6 +25,7 @@ from app.services.callers import Callers
 from app.services.context import Context
 from app.services.counters import Counters
 from app.services.directory import Directory
+from app.services.dismissals import Dismissals
 from app.services.health import Health
 from app.services.journal import Journal
 from app.services.ledger import Ledger
@@ -93,7 +95,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     limits = CallLimits(directory, counters, Spent(engine))
     accounts: dict[str, Accounts] = {}
     board = SharedBoard(client) if client else Alone()
-    signs = _signs(board, accounts, settings)
+    signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router = Router(directory, signs)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
     relay = Relay(
@@ -112,12 +114,15 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     return house
 
 
-def _signs(board: Board, accounts: Mapping[str, Accounts], settings: Settings) -> Signs:
+def _signs(
+    board: Board, accounts: Mapping[str, Accounts], settings: Settings, *, dismiss: Callable[[Place], None]
+) -> Signs:
     """Return what calls are placed by."""
     return Signs(
         health=Health(board, cooldown_s=settings.cooldown_s),
         load=Load(board),
         affinity=Affinity(board, life_s=settings.affinity_s),
         accounts=accounts,
+        dismiss=dismiss,
         queue_wait_s=settings.queue_wait_s,
     )

@@ -38,7 +38,7 @@ def router(routes: int, resting: int = 0) -> Router:
     for n in range(resting):
         down = Verdict(scope=Scope.UPSTREAM, reason="refused", at_once=True)
         health.failed(f"u:{n}", down, time.time(), trial=False)
-    return Router(Fixed(routes), Signs(health, Load(board), Affinity(board, life_s=3600), {}))
+    return Router(Fixed(routes), Signs(health, Load(board), Affinity(board, life_s=3600), {}, lambda _: None))
 
 
 def placing(by: Router, chat: Call) -> Station:

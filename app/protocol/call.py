@@ -50,6 +50,8 @@ class Target(msgspec.Struct, frozen=True):
 
     place: Place
     model: str = ""
+    without: frozenset[str] = frozenset()
+    """Members that Realms must not add to a body there."""
 
 
 REGISTRY_ONLY = object()

@@ -7,6 +7,7 @@ can disagree about it.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -62,9 +63,14 @@ class Envelope:
             raise RelayError(Problem.INVALID_TYPE, f"'{name}' must be true or false.", param=name)
         return _FLAGS[literal]
 
-    def with_members(self, changes: dict[str, bytes]) -> Envelope:
-        """Return a new envelope with these members set to the given JSON values; order and other bytes are kept."""
+    def with_members(self, changes: dict[str, bytes], *, without: Container[str] = ()) -> Envelope:
+        """Return a new envelope with these members set to the given JSON values; order and other bytes are kept.
+
+        Members ``without`` are left out.
+        """
         members = self._members | {name: msgspec.Raw(value) for name, value in changes.items()}
+        if without:
+            members = {name: raw for name, raw in members.items() if name not in without}
         return Envelope(msgspec.json.encode(members), members)
 
 

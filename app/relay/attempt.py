@@ -200,6 +200,7 @@ def _judge(call: Call, link: Link, *, status: int, body: bytes) -> None:
         failure = _failed(verdict)
         failure.headers = dict(link.headers)
         raise failure
+    link.refusal = body
 
 
 def _failed(verdict: Verdict) -> AttemptError:

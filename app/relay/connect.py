@@ -9,9 +9,11 @@ import gevent
 import msgspec
 
 from app.protocol.call import Call, Owned, Target
+from app.protocol.conversation import Conversation
 from app.protocol.errors import RelayError
 from app.relay.attempt import AttemptError, Attempts
 from app.relay.link import Link, cut_error
+from app.relay.mend import Mender
 from app.relay.ports import Accounts, Offer
 from app.relay.trace import Trace
 from app.relay.watch import Live
@@ -30,10 +32,11 @@ class Connector:
 
     def __init__(self, attempts: Attempts, accounts: Mapping[str, Accounts], *, attempts_max: int) -> None:
         self._attempts = attempts
+        self._mender = Mender()
         self._accounts = accounts
         self._attempts_max = attempts_max
 
-    def open(self, call: Call, offer: Offer, *, live: Live, trace: Trace) -> Opening:
+    def open(self, call: Call, conversation: Conversation, offer: Offer, *, live: Live, trace: Trace) -> Opening:
         """Open a create or tool call at the best place that can serve it.
 
         Raises ``RelayError`` when none can, and ``ClientLeftError``.
@@ -49,7 +52,7 @@ class Connector:
                 gevent.sleep(_random.uniform(*BACK_OFF_S))
             seen.add(target.place.upstream_id)
             try:
-                return self._open_at(call, offer, target, live=live, trace=trace)
+                return self._open_at(call, conversation, offer, target=target, live=live, trace=trace)
             except AttemptError as failure:
                 failed = failure.told
             if not live.retries():
@@ -65,21 +68,37 @@ class Connector:
         self._observe(Target(owned.place), link)
         return link
 
-    def _open_at(self, call: Call, offer: Offer, target: Target, *, live: Live, trace: Trace) -> Link:
+    def _open_at(
+        self, call: Call, conversation: Conversation, offer: Offer, *, target: Target, live: Live, trace: Trace
+    ) -> Link:
         try:
-            link = self._attempt(call, target, live=live, trace=trace)
+            link = self._mended(call, conversation, target, live=live, trace=trace)
         except AttemptError as failure:
             offer.failed(target, failure.verdict)
             raise
         except BaseException:
             offer.done(target)
             raise
-        if link.status < 300:
+        if link.status < 300 and not link.refusal:
             offer.opened(target, link.headers)
         link.on_close = lambda: offer.done(target)
         return link
 
-    def _attempt(self, call: Call, target: Target, *, live: Live, trace: Trace) -> Link:
+    def _mended(self, call: Call, conversation: Conversation, target: Target, *, live: Live, trace: Trace) -> Link:
+        """One attempt; a second one where what it was refused for can be mended."""
+        call, target = self._mender.prepared(call, target)
+        link = self._renewed(call, target, live=live, trace=trace)
+        if not link.refusal:
+            return link
+        mended = self._mender.mended(call, target, conversation, refusal=link.refusal)
+        if mended is None:
+            return link
+        link.close()
+        call, target, how = mended
+        trace.mended(how)
+        return self._renewed(call, target, live=live, trace=trace)
+
+    def _renewed(self, call: Call, target: Target, *, live: Live, trace: Trace) -> Link:
         """One attempt; a second one where the account's secret could be renewed in between."""
         try:
             link = self._attempts.at_target(call, target, live=live, trace=trace)

@@ -24,7 +24,7 @@ class ClientLeftError(Exception):
 class Link:
     """An upstream's answer on its way to the client, its status judged good to pass on."""
 
-    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "on_close", "place", "status", "told")
+    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "on_close", "place", "refusal", "status", "told")
 
     def __init__(self, answer: Answer, live: Live, *, idle_s: float, place: Place, model: str) -> None:
         self._answer = answer
@@ -36,6 +36,8 @@ class Link:
         self.headers = answer.headers
         self.told: Told | None = None
         """What a plain body says, where it was read to be judged."""
+        self.refusal = b""
+        """What the upstream says about the caller's own mistake, where that is what the answer is."""
         self.on_close: Callable[[], None] | None = None
 
     def read(self) -> bytes:

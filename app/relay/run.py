@@ -83,7 +83,7 @@ class Relay:
                 self._registry.forget(owned)
             return link
         offer = self._router.offer(call, conversation, place=self._place(call))
-        return link_of(self._connector.open(call, offer, live=live, trace=trace))
+        return link_of(self._connector.open(call, conversation, offer, live=live, trace=trace))
 
     def _owned_object(self, call: Call) -> Owned:
         """Return the object that the path names, once every id in the call was found to be the caller's."""

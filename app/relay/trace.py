@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
+
 from app.protocol.call import Call, Place
 from app.protocol.endpoints import Kind, Shape
 from app.protocol.record import Attempt, End, Record
@@ -71,6 +73,10 @@ class Trace:
                 upstream_request_id=upstream_id[:200],
             )
         )
+
+    def mended(self, how: str) -> None:
+        """Say of the last attempt that it was refused for something that could be mended, and tried again there."""
+        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=f"mended_{how}")
 
     def sent(self, block: bytes) -> None:
         """Count what goes to the client."""

@@ -7,7 +7,7 @@ wait a little for what it shows where there is nowhere else to go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Signs(msgspec.Struct, frozen=True):
     load: Load
     affinity: Affinity
     accounts: Mapping[str, Accounts]
+    dismiss: Callable[[Place], None]
+    """Takes a credential out for good that was refused, and refused again when it was tried out."""
     queue_wait_s: float = 0.0
 
 
@@ -82,24 +84,24 @@ class Offer:
         choice = self._over(target)
         if choice is None:
             return
-        now = _now()
-        upstream = choice.place.upstream_id
-        if verdict.scope is Scope.CREDENTIAL:
-            key = f"c:{choice.place.credential_id}"
-        elif verdict.scope is Scope.ROUTE:
-            key = choice.candidate.keys(self._call)[1]
-            self._failed_upstreams.add(upstream)
-        elif verdict.scope is Scope.ENDPOINT:
-            key = choice.candidate.keys(self._call)[2]
+        key = self._cause(choice, verdict.scope)
+        if verdict.scope is not Scope.CREDENTIAL:
+            self._failed_upstreams.add(choice.place.upstream_id)
+        if verdict.scope is Scope.ENDPOINT:
             verdict = msgspec.structs.replace(verdict, rest_s=ENDPOINT_REST_S)
-            self._failed_upstreams.add(upstream)
-        else:
-            key = f"u:{upstream}"
-            self._failed_upstreams.add(upstream)
         counts = (self._moves_health or verdict.scope is Scope.ENDPOINT) and verdict.scope not in NOBODYS
         if counts:
-            self._signs.health.failed(key, verdict, now, trial=key in choice.trial)
+            health, trial = self._signs.health, key in choice.trial
+            if trial and verdict.key_refused and health.reason([key]) == verdict.reason:
+                self._signs.dismiss(choice.place)
+            health.failed(key, verdict, _now(), trial=trial)
         self._signs.health.abandon(other for other in choice.trial if other != key or not counts)
+
+    def _cause(self, choice: Choice, scope: Scope) -> str:
+        """Return what a failure is the fault of, as ``health`` names it."""
+        upstream, route, endpoint = choice.candidate.keys(self._call)
+        causes = {Scope.CREDENTIAL: f"c:{choice.place.credential_id}", Scope.ROUTE: route, Scope.ENDPOINT: endpoint}
+        return causes.get(scope, upstream)
 
     def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
         """Take note that the call has begun to be answered there: what was doubtful is well, and there it stays."""

@@ -42,6 +42,10 @@ class Adapter:
         """Whether a stream's usage is asked for on Realms' own behalf, so that its event is kept from the caller."""
         return False
 
+    def added(self, call: Call, target: Target) -> tuple[str, ...]:
+        """Return the members that are in the request at a target on Realms' own behalf, and not the caller's."""
+        return ()
+
     def prepare(self, call: Call, target: Target) -> Outgoing:
         """Return the request of a create or tool call at a target."""
         return self._outgoing(call, target.place, self._body(call, target))

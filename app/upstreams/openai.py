@@ -26,6 +26,11 @@ class OpenAI(Adapter):
     def hides_usage(self, call: Call) -> bool:
         return call.endpoint.name == "chat.create" and call.body is not None and _hides_usage(call, call.body)
 
+    def added(self, call: Call, target: Target) -> tuple[str, ...]:
+        if call.endpoint.name != "chat.create" or call.body is None:
+            return ()
+        return tuple(name for name in _chat_changes(call, call.body, target.without) if name not in call.body)
+
     def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {secret}"),) if secret else ()
 
@@ -36,7 +41,7 @@ class OpenAI(Adapter):
         if target.model and target.model != call.model:
             changes["model"] = msgspec.json.encode(target.model)
         if call.endpoint.name == "chat.create":
-            changes |= _chat_changes(call, call.body)
+            changes |= _chat_changes(call, call.body, target.without)
         return call.body.with_members(changes).body if changes else call.body.body
 
     def _object_body(self, call: Call) -> bytes | None:
@@ -46,9 +51,10 @@ class OpenAI(Adapter):
         return super()._object_body(call)
 
 
-def _chat_changes(call: Call, body: Envelope) -> dict[str, bytes]:
-    changes = _marked_metadata(body, call.caller.owner_mark) if call.stores else {}
-    if _hides_usage(call, body):
+def _chat_changes(call: Call, body: Envelope, without: frozenset[str]) -> dict[str, bytes]:
+    marks = call.stores and "metadata" not in without
+    changes = _marked_metadata(body, call.caller.owner_mark) if marks else {}
+    if "stream_options" not in without and _hides_usage(call, body):
         options = body.get("stream_options") or {}
         changes["stream_options"] = msgspec.json.encode(options | {"include_usage": True})
     return changes

@@ -43,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``told`` is what the caller gets when nobody else can serve; None: the upstream's own answer. ``rest_s`` is for how
     long the upstream itself asks to be left alone, None where it doesn't say. ``at_once`` says that one such failure is
-    enough to leave its cause out, ``key_refused`` that the credential itself was.
+    enough to leave its cause out, ``key_refused`` that the credential isn't known at all (a 403 could be provoked).
     """
 
     scope: Scope
@@ -118,9 +118,8 @@ def _refused(status: int, headers: Mapping[str, str], error: Mapping[str, Any]) 
         return _used_up(headers, error)
     message = "The upstream refused Realms' own credential. Tell your administrator."
     told = RelayError(Problem.UPSTREAM, message)
-    return Verdict(
-        scope=Scope.CREDENTIAL, reason="credential_refused", told=told, at_once=True, key_refused=status in {401, 403}
-    )
+    reason = "key_refused" if status == 401 else "credential_refused"
+    return Verdict(scope=Scope.CREDENTIAL, reason=reason, told=told, at_once=True, key_refused=status == 401)
 
 
 def _is_moderation(error: Mapping[str, Any]) -> bool:

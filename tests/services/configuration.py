@@ -38,13 +38,14 @@ class Configuration:
         self.snapshot = Snapshot(1, {u.id: u for u in upstreams}, exact, tuple(patterns), {})
 
 
-def signs(board=None, *, accounts=None, cooldown_s=30.0, queue_wait_s=0.0):
+def signs(board=None, *, accounts=None, dismiss=None, cooldown_s=30.0, queue_wait_s=0.0):
     board = board or Alone()
     return Signs(
         health=Health(board, cooldown_s=cooldown_s),
         load=Load(board),
         affinity=Affinity(board, life_s=3600),
         accounts=accounts or {},
+        dismiss=dismiss or (lambda _: None),
         queue_wait_s=queue_wait_s,
     )
 

@@ -257,3 +257,22 @@ def test_workers_agree_on_who_is_out_and_where_a_conversation_is():
     assert served(other, a_call(session_id="s")) == first
     failing(one, DOWN, a_call(session_id="s"))
     assert served(other, a_call(session_id="s")) != first
+
+
+def test_a_key_that_is_refused_again_when_it_is_tried_out_is_out_for_good():
+    refused, dismissed = failure(Scope.CREDENTIAL, reason="key_refused", at_once=True, key_refused=True), []
+    by = router(SINGLE, cooldown_s=0.05, dismiss=dismissed.append)
+    failing(by, refused)
+    gevent.sleep(0.06)
+    assert dismissed == []
+    failing(by, refused)
+    assert [place.credential_id for place in dismissed] == [10]
+
+
+def test_a_key_that_was_limited_before_it_was_refused_gets_another_chance():
+    dismissed = []
+    by = router(SINGLE, cooldown_s=0.05, dismiss=dismissed.append)
+    failing(by, failure(Scope.CREDENTIAL, reason="rate_limited", at_once=True))
+    gevent.sleep(0.06)
+    failing(by, failure(Scope.CREDENTIAL, reason="key_refused", at_once=True, key_refused=True))
+    assert dismissed == []

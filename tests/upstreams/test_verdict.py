@@ -120,9 +120,9 @@ def test_a_prompt_that_was_flagged_is_the_callers_own_matter(body):
     assert told(403, body) is REQUEST
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_told_apart(status):
-    assert told(status, error()).key_refused
+@pytest.mark.parametrize("status", [401, 402, 403, 407])
+def test_a_key_that_is_not_known_is_told_apart_from_what_a_caller_could_provoke(status):
+    assert told(status, error()).key_refused == (status == 401)
 
 
 @pytest.mark.parametrize(("status", "problem"), [(400, Problem.UPSTREAM), (413, Problem.TOO_LARGE)])
