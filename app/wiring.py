@@ -38,6 +38,7 @@ from app.services.routing import Router
 from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
+from app.services.standing import Standings
 from app.services.vault import Vault
 from app.settings import Settings
 
@@ -92,7 +93,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     calls = CallLog()
     client = shared.connect(settings)
     counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
-    limits = CallLimits(directory, counters, Spent(engine))
+    spent = Spent(engine)
+    limits = CallLimits(directory, counters, spent)
+    standings = Standings(counters, spent)
     accounts: dict[str, Accounts] = {}
     board = SharedBoard(client) if client else Alone()
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
@@ -108,9 +111,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         drain=drain,
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
-    app.extensions["realms"] = Context(settings, vault, directory, egress)
+    app.extensions["realms"] = Context(settings, vault, directory, egress, standings)
     house = House(directory, pen, watch, drain, calls, counters, board, signs.load, settings)
-    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, house.start)
+    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, standings, house.start)
     return house
 
 

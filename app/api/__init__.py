@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.services.callers import Callers
     from app.services.directory import Directory
     from app.services.routing import Router
+    from app.services.standing import Standings
     from app.settings import Settings
 
 
@@ -31,6 +32,7 @@ class Machinery:
     router: Router
     directory: Directory
     drain: Drain
+    standings: Standings
     start: Callable[[], None]
     """Sets the house going where the server has no hook for that (``flask run``, tests)."""
 
@@ -42,11 +44,12 @@ def machinery() -> Machinery:
 
 def build() -> Blueprint:
     """Return the blueprint with every rule of the room."""
-    from app.api import door, errors, health, models, views
+    from app.api import door, errors, health, models, usage, views
 
     blueprint = Blueprint("api", __name__)
     health.add_rules(blueprint)
     models.add_rules(blueprint)
+    usage.add_rules(blueprint)
     views.add_rules(blueprint)
     errors.add_rules(blueprint)
     blueprint.before_app_request(errors.unrouted)

@@ -20,6 +20,7 @@ HEADERS = ("session-id", "thread-id", "x-session-id", "x-claude-code-session-id"
 """Headers that name a session, the best first; as WSGI spells them, so ``session_id`` is the first as well."""
 GIST = 4096
 """How much of each end of a text counts towards what it is, in bytes."""
+_KEY = re.compile(r"[0-9a-f]{32}")
 _SESSION = re.compile(r"session_([\w-]{8,})")
 _SEALED = re.compile(rb'"encrypted_content"\s*:\s*"[^"]')
 _SIGNED = re.compile(rb'"signature"\s*:\s*"[^"]|"redacted_thinking"')
@@ -66,6 +67,15 @@ def conversation_of(call: Call) -> Conversation:
     beginning, continues = _beginning(call, body)
     key = digest(call.caller, "beginning", beginning) if beginning else ""
     return Conversation(key, continues=continues, sealed=_is_sealed(call, body))
+
+
+def keys_of(caller: Caller, name: str) -> list[str]:
+    """Return the keys that a caller's conversation of this name may have; the name itself too where it is a key."""
+    text = name.encode("utf-8", "replace")
+    keys = [digest(caller, source, text) for source in (*HEADERS, "prompt_cache_key", "user_id")]
+    keys.append(digest(caller, "conversation", msgspec.json.encode(name)))
+    keys.append(digest(caller, "conversation", msgspec.json.encode({"id": name})))
+    return [*keys, name] if _KEY.fullmatch(name) else keys
 
 
 def digest(caller: Caller, source: str, name: bytes) -> str:

@@ -122,6 +122,11 @@ def dollars(nanos: int) -> str:
     return f"{sign}${whole // NANOS:,}.{fraction}"
 
 
+def exact_dollars(nanos: int) -> str:
+    """Return an amount of money as a plain decimal number of dollars, with nothing rounded away."""
+    return f"{'-' if nanos < 0 else ''}{abs(nanos) // NANOS}.{abs(nanos) % NANOS:09}"
+
+
 def from_dollars(text: str) -> int:
     """Return an amount of money in nano-dollars. Raises ``ValueError`` for what is none, or finer than one of them."""
     try:

@@ -55,7 +55,10 @@ def _insert_values(connection: Connection, table: Table, names: _Names, rows: li
 @lru_cache(maxsize=64)
 def _binds(table: Table, names: _Names, dialect: Dialect) -> tuple[tuple[int, _Bind], ...]:
     """Return how the values of those columns are given to the driver that it doesn't take as they are."""
-    found = ((index, table.c[name].type.bind_processor(dialect)) for index, name in enumerate(names))
+    kinds = (
+        table.c[name].type.dialect_impl(dialect) for name in names
+    )  # the dialect's own: SQLite keeps moments as text
+    found = ((index, kind.bind_processor(dialect)) for index, kind in enumerate(kinds))
     return tuple((index, bind) for index, bind in found if bind is not None)
 
 

@@ -106,6 +106,15 @@ class SharedCounters(Counters):
         else:
             super().give(call_id, changes)
 
+    def peek(self, keys: list[str]) -> list[int | None]:
+        if self._breaker.closed and keys:
+            try:
+                told: Any = self._client.mget([PREFIX + key for key in keys])
+                return [None if used is None else int(used) for used in told]
+            except AWAY as error:
+                self._breaker.failed(error)
+        return super().peek(keys)
+
     def _take_shared(self, call_id: str, wants: list[Want]) -> list[int]:
         known: dict[int, int] = {}
         while True:

@@ -19,7 +19,7 @@ OPERATIONS = {
     for method, operation in item.items()
     if method in METHODS
 }
-MODELS = {"models", "model"}
+MODELS = {"models", "model", "usage", "usage.conversation"}
 HEALTH = {"livez", "readyz", "healthz", "probe", "probe.hello"}
 STREAMED = {"responses.create", "responses.retrieve", "chat.create", "messages.create"}
 DIALECTS = {Protocol.OPENAI: "OpenAIError", Protocol.ANTHROPIC: "AnthropicError"}

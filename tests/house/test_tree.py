@@ -61,6 +61,7 @@ COVERED_ELSEWHERE = {
     "api/health.py": (["test_create_app.py", "contract/test_openapi.py"], "also while the database is away"),
     "api/models.py": (["contract/test_models.py"], "both shapes, read by the official clients"),
     "api/reading.py": (["api/test_bad_input.py"], "bodies of every kind of wrongness"),
+    "api/usage.py": (["contract/test_usage.py"], "what is used on the wire, told on the wire"),
     "api/views.py": (["contract/test_bytes.py", "sdk/test_endpoints.py"], "every endpoint, driven from outside"),
 }
 """Files whose tests don't stand in their own place: what covers them, and why there."""

@@ -1,5 +1,7 @@
 """Sums are what their records add up to, whatever comes twice, together or at once."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -36,6 +38,17 @@ def test_a_record_that_should_be_new_and_is_not_takes_all_others_back_with_it(ct
     with pytest.raises(IntegrityError):
         post(record(2, cost=4), record(1, cost=3))
     assert [(row.requests, row.cost_nanos) for row in rows(Rollup)] == [(1, 3)]
+
+
+def test_a_moment_is_kept_in_the_one_form_that_queries_compare_with(ctx):
+    """SQLite keeps text: a moment on the second would sort before itself if it were written without its fraction."""
+    post(record(1, at=1_800_000_000.0), record(2, at=1_800_000_000.5))
+    on_the_second = datetime.fromtimestamp(1_800_000_000, UTC)
+    with db.engine.connect() as connection:
+        assert connection.scalars(select(Record.id).where(Record.at >= on_the_second).order_by(Record.at)).all() == [
+            record(1).id,
+            record(2).id,
+        ]
 
 
 def test_there_is_one_row_for_each_hour_user_token_model_and_upstream(ctx):

@@ -1,11 +1,17 @@
 """What pages tell about requests."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from app.extensions import db
 from app.models import Record
 from app.models.base import utcnow
-from app.services import reports
+from app.services import posting, reports
+from app.services.reports import Scope
+from tests.services.writing import record
+
+pytestmark = pytest.mark.any_database
 
 
 def test_last_requests_are_ones_own_newest_first(alice, bob):
@@ -21,5 +27,66 @@ def test_last_requests_are_ones_own_newest_first(alice, bob):
         at = utcnow() - timedelta(minutes=number)
         db.session.add(Record(id=str(number), at=at, user_id=user.id, total_ms=1, **row))
     db.session.commit()
-    assert [record.id for record in reports.last_requests(alice, 2)] == ["0", "2"]
-    assert [record.id for record in reports.last_requests(bob, 9)] == ["1"]
+    assert [each.id for each in reports.last_requests(alice, 2)] == ["0", "2"]
+    assert [each.id for each in reports.last_requests(bob, 9)] == ["1"]
+
+
+HOUR, DAY = 3600, 86400
+NOW = 1_800_000_000.0
+BEGIN = datetime.fromtimestamp(NOW - 40 * DAY, UTC)
+
+
+@pytest.fixture
+def sums(ctx):
+    notes = [
+        record(1, at=NOW, cost=1, conversation="a" * 32),
+        record(2, at=NOW - HOUR, cost=10, model="n", token_id=2, conversation="a" * 32),
+        record(3, at=NOW - 2 * DAY, cost=100, status=500),
+        record(4, at=NOW - 2 * DAY + HOUR, cost=None, conversation="b" * 32),
+        record(5, at=NOW, cost=1000, user_id=2),
+    ]
+    with db.engine.begin() as connection:
+        posting.post(connection, notes, again=False)
+
+
+def test_sums_are_of_whom_and_when_they_are_asked_for(sums):
+    def cost(scope, begin=BEGIN, end=None):
+        return reports.totals(scope, begin, end).cost_nanos
+
+    assert cost(Scope()) == 1111
+    assert cost(Scope(user_id=1)) == 111
+    assert cost(Scope(token_id=2)) == 10
+    assert cost(Scope(user_id=1, model="m")) == 101
+    assert cost(Scope(user_id=1), datetime.fromtimestamp(NOW, UTC)) == 1
+    assert cost(Scope(user_id=1), end=datetime.fromtimestamp(NOW - DAY, UTC)) == 100
+    assert cost(Scope(user_id=9)) == 0
+    told = reports.totals(Scope(user_id=1), BEGIN)
+    assert (told.requests, told.errors, told.unpriced, told.cache_share) == (4, 1, 1, 4 / 12)
+    assert reports.totals(Scope(user_id=9), BEGIN).cache_share is None
+
+
+def test_sums_are_grouped(sums):
+    def costs(by):
+        return {key: sums.cost_nanos for key, sums in reports.grouped(Scope(user_id=1), by, BEGIN)}
+
+    assert costs("model") == {"m": 101, "n": 10}
+    assert costs("token_id") == {1: 101, 2: 10}
+    assert list(costs("hour").values()) == [100, 0, 10, 1]
+    assert list(costs("day").values()) == [100, 11]
+
+
+def test_conversations_are_told_the_last_heard_of_first(sums):
+    talks = reports.conversations(1)
+    assert [(talk.key[0], talk.totals.requests, talk.totals.cost_nanos) for talk in talks] == [
+        ("a", 2, 11),
+        ("b", 1, 0),
+    ]
+    assert [talk.key[0] for talk in reports.conversations(1, before=talks[0].last_at)] == ["b"]
+    assert reports.conversation(1, ["x" * 32, "b" * 32]).key == "b" * 32
+    assert reports.conversation(2, ["b" * 32]) is None
+
+
+def test_days_begin_by_utc():
+    now = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+    assert reports.days_ago(0, now).isoformat() == "2026-03-01T00:00:00+00:00"
+    assert reports.days_ago(1, now).isoformat() == "2026-02-28T00:00:00+00:00"

@@ -101,6 +101,12 @@ def test_a_living_workers_leases_are_renewed(workers, client):
     assert client.get("realms:limit:k") == "1"
 
 
+def test_what_is_used_is_told_to_every_worker(workers):
+    workers[0].take("a", [want(9, 3)])
+    assert workers[1].peek(["k", "l"]) == [3, None]
+    assert workers[1].peek([]) == []
+
+
 def test_a_request_alone_needs_no_lease(workers, client):
     workers[0].take("a", [want(9, measure=Measure.REQUESTS, span=Span(0, 2_000_000_000))])
     assert client.exists(LEASES) == 0
