@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from app.protocol.call import Call, Owned, Place, Reply
 from app.protocol.conversation import Conversation, conversation_of
 from app.protocol.endpoints import Kind, ObjectKind
@@ -12,10 +15,12 @@ from app.relay.connect import Connector, link_of
 from app.relay.drain import Drain
 from app.relay.link import ClientLeftError, Link
 from app.relay.listing import Listing
+from app.relay.patience import Patience
 from app.relay.ports import Ledger, Limits, Registry, Router
 from app.relay.tap import Tap
 from app.relay.trace import CLIENT_LEFT_STATUS, Trace
 from app.relay.watch import Live, Watch
+from app.relay.wire import Silence
 from app.upstreams import UPSTREAMS
 
 GONE = frozenset({200, 404})
@@ -68,7 +73,21 @@ class Relay:
         if call.endpoint.kind is Kind.LIST:
             return self._tap.listed(call, self._listing.page(call, live=live), live=live)
         trace.begin()
-        link = self._open(call, conversation, live=live, trace=trace)
+        opening = partial(self._open, call, conversation, live=live, trace=trace)
+        if call.stream and call.endpoint.kind is Kind.CREATE:
+            return self._patient_reply(call, opening, live=live, trace=trace)
+        return self._tap.reply(call, opening(), live=live, trace=trace)
+
+    def _patient_reply(self, call: Call, opening: Callable[[], Link], *, live: Live, trace: Trace) -> Reply:
+        """Return the reply of a stream; one whose client would wait in silence begins before its upstream does."""
+        patience = Patience(opening)
+        live.on_silence = patience.interrupt
+        try:
+            link = patience.begin()
+        except Silence:
+            return self._tap.late(call, patience, live=live, trace=trace)
+        finally:
+            live.on_silence = None
         return self._tap.reply(call, link, live=live, trace=trace)
 
     def refuse(self, call: Call, error: RelayError) -> None:

@@ -27,6 +27,11 @@ COMMENT = b": ping\n\n"
 HEARTBEATS = {Shape.MESSAGES: b'event: ping\ndata: {"type": "ping"}\n\n'}
 
 
+def heartbeat_of(call: Call) -> bytes:
+    """Return what shows a call's client that its stream is alive."""
+    return HEARTBEATS.get(call.endpoint.shape, COMMENT)
+
+
 class Stream:
     """One stream. ``over`` tells that nothing follows what was given out; ``left`` that its client is gone."""
 
@@ -111,7 +116,7 @@ class Stream:
 
     def heartbeat(self) -> bytes:
         """Return what shows the client that its stream is alive; goes out between two events only."""
-        return HEARTBEATS.get(self._call.endpoint.shape, COMMENT)
+        return heartbeat_of(self._call)
 
     @property
     def wire(self) -> Wire | None:

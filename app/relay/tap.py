@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -13,7 +14,9 @@ from app.protocol.headers import to_client
 from app.protocol.record import End
 from app.protocol.story import STORIES
 from app.protocol.usage import Usage, from_object
+from app.relay.late import STATUS, Late
 from app.relay.link import Link
+from app.relay.patience import Patience
 from app.relay.ports import Ledger, Registry
 from app.relay.stream import Stream
 from app.relay.trace import Trace
@@ -40,11 +43,7 @@ class Tap:
         """Return the reply of a link; from then on the reply's body sees to the end of the call."""
         if link.status < 300 and call.stream:
             headers = [item for item in to_client(link.headers) if item[0] != "content-type"]
-            renamed = call.model if link.model and link.model != call.model else ""
-            hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
-            story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
-            stream = Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
-            return Reply(link.status, headers + STREAM_HEADERS, stream)
+            return Reply(link.status, headers + STREAM_HEADERS, self._stream(call, link, live=live, trace=trace))
         try:
             body = self._whole(call, link, trace=trace)
         finally:
@@ -54,9 +53,21 @@ class Tap:
             headers.append(("content-type", "application/json"))
         return Reply(link.status, headers, Whole(body, live, self._watch), len(body))
 
+    def late(self, call: Call, opening: Patience[Link], *, live: Live, trace: Trace) -> Reply:
+        """Return the reply of a stream whose upstream keeps its client waiting."""
+        stream_of = partial(self._stream, call, live=live, trace=trace)
+        body = Late(call, opening, stream_of, live=live, trace=trace, watch=self._watch)
+        return Reply(STATUS, list(STREAM_HEADERS), body)
+
     def listed(self, call: Call, page: bytes, *, live: Live) -> Reply:
         """Return the reply for a page that Realms made itself."""
         return Reply(200, [("content-type", "application/json")], Whole(page, live, self._watch), len(page))
+
+    def _stream(self, call: Call, link: Link, *, live: Live, trace: Trace) -> Stream:
+        renamed = call.model if link.model and link.model != call.model else ""
+        hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
+        story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
+        return Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
 
     # -- one JSON body ----------------------------------------------------------------------------------------------
     def _whole(self, call: Call, link: Link, *, trace: Trace) -> bytes:

@@ -170,7 +170,7 @@ class Watch:
     def __init__(self, *, write_s: float, total_s: float, heartbeat_s: float = 0.0) -> None:
         self._write_s = write_s
         self._total_s = total_s
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
         self._epoll = _epoll()
         self._by_fd: dict[int, Live] = {}
         self._followed: set[int] = set()
@@ -239,5 +239,5 @@ class Watch:
             now = time.monotonic()
             for live in list(self.live):
                 live.overdue(now)
-                if self._heartbeat_s:
-                    live.silent(now, self._heartbeat_s)
+                if self.heartbeat_s:
+                    live.silent(now, self.heartbeat_s)

@@ -9,7 +9,8 @@ import pytest
 
 from tests import live
 from tests.api.wire import request, say
-from tests.faults.clients import CHAT, TALKS, Client, name_of
+from tests.faults.clients import CHAT, TALKS, Client, events, name_of
+from tests.live import until
 
 BODY = b'{"model":"sim-1","input":"x"}'
 LENGTH = f"Content-Length: {len(BODY)}"
@@ -102,6 +103,39 @@ def test_a_silent_stream_shows_that_it_is_alive_between_events(houses, sim, talk
         assert whole.count(beat) >= 2
         assert talk.ends in whole
         assert all(b"\n\n" in piece or not piece for piece in whole.split(beat))
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=name_of)
+def test_an_upstream_that_thinks_long_before_it_begins_is_waited_for_aloud(houses, sim, talk):
+    beat = BEATS[talk.name == "messages"]
+    for house in houses:
+        with Client(house) as client:
+            whole = client.send(talk, "events=3,ttfb=1").rest()
+            assert whole.startswith(beat)
+            assert talk.ends in whole
+            assert house.record(client.request_id)["end"] == "completed"
+            assert CHAT.ends in client.send(CHAT, "events=3").rest()
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=name_of)
+def test_what_fails_after_a_heartbeat_is_told_in_the_stream(houses, sim, talk):
+    for house in houses:
+        with Client(house) as client:
+            whole = client.send(talk, "ttfb=1,status=400").rest()
+            name, told = events(whole)[-1]
+            assert client.answer.status == 200
+            assert "error" in (name, told.get("type"), *told)
+            assert house.record(client.request_id)["end"] == "refused"
+
+
+def test_a_client_that_leaves_before_the_stream_began_is_noticed_after_a_heartbeat_too(houses, sim):
+    for house in houses:
+        since = sim.count()
+        with Client(house) as client:
+            client.send(CHAT, "fault=hang_accept").read_until(BEATS[0])
+            client.leave()
+            until(lambda since=since: sim.requests(since)[0]["end"] == "client_left", seconds=2)
+            assert house.record(client.request_id)["end"] == "client_left"
 
 
 def test_a_connection_that_says_nothing_more_is_closed_in_time(provider, tmp_path):
