@@ -34,8 +34,10 @@ class Answer:
     def __init__(self, wire: Wire, *, done: Callable[[bool], None]) -> None:
         self._wire = wire
         self._done: Callable[[bool], None] | None = done
-        self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called for each chunk, which streams have one of for each event
+        self._parser = httptools.HttpResponseParser(self)
+        self._after_whole: int | None = None
         self._inflater: Inflater | None = None
         self._pending: Iterator[bytes] = iter(())
         self._informational = 0
@@ -55,7 +57,7 @@ class Answer:
         self._tainted = self.complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.complete:
+        if self._head_done:
             return
         if len(self.headers) >= HEADERS_MAX:
             raise BrokenAnswerError("too many headers")
@@ -63,7 +65,7 @@ class Answer:
         self.headers.append((told, value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        if self.complete:
+        if self._head_done:
             return
         self.status = self._parser.get_status_code()
         if self.status < 200:
@@ -74,13 +76,10 @@ class Answer:
             return
         self._head_done = True
 
-    def on_body(self, data: bytes) -> None:
-        if not self.complete:
-            self._pieces.append(data)
-
     def on_message_complete(self) -> None:
         if self._head_done and not self.complete:
             self.complete = True
+            self._after_whole = len(self._pieces)
             self._kept_alive = self._parser.should_keep_alive()  # afterwards llhttp has forgotten this message
 
     # -- what the relay asks ----------------------------------------------------------------------------------------
@@ -194,8 +193,10 @@ class Answer:
         return self._take_pieces()
 
     def _take_pieces(self) -> bytes:
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return data
 
     def _take_end(self) -> None:
         """The last event often comes a moment before the last chunk; take that in if it is there already."""
@@ -215,10 +216,12 @@ class Answer:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if self.complete:  # junk behind a whole answer: the answer stands, the connection isn't used again
-                self._tainted = True
-                return
-            raise BrokenAnswerError(f"not an HTTP answer: {error}") from error
+            if not self.complete:
+                raise BrokenAnswerError(f"not an HTTP answer: {error}") from error
+            self._tainted = True  # junk behind a whole answer: the answer stands, the connection isn't used again
+        if self._after_whole is not None:
+            del self._pieces[self._after_whole :]
+            self._after_whole = None
 
     def _choose_decoder(self) -> None:
         encoding = self.header("content-encoding").strip().lower()

@@ -135,7 +135,6 @@ class Attempts:
             error = not_found(call.endpoint.object, call.object_id)  # our words: the provider put it into none
             raise AttemptError(Verdict(scope=Scope.NOTHING, reason="not_found", told=error), error)
         _judge(call, link, status=link.status, body=body)
-        link.put_back(body)
 
     def _hold(self, call: Call, link: Link) -> HiddenError | None:
         """Hold a stream's opening events until its content begins or they were held long enough."""
@@ -189,7 +188,6 @@ def _read_whole(link: Link) -> HiddenError | None:
     if told is None:
         raise _failed(upstream_failed("broken_body", "The upstream did not answer with a JSON object."))
     link.told = told
-    link.put_back(body)
     return hidden_error(told.error) if isinstance(told.error, dict) and told.id is None else None
 
 

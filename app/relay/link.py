@@ -24,12 +24,25 @@ class ClientLeftError(Exception):
 class Link:
     """An upstream's answer on its way to the client, its status judged good to pass on."""
 
-    __slots__ = ("_answer", "_idle_s", "_live", "headers", "model", "on_close", "place", "refusal", "status", "told")
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_idle_s",
+        "_live",
+        "headers",
+        "model",
+        "on_close",
+        "place",
+        "refusal",
+        "status",
+        "told",
+    )
 
     def __init__(self, answer: Answer, live: Live, *, idle_s: float, place: Place, model: str) -> None:
         self._answer = answer
         self._live = live
         self._idle_s = idle_s
+        self._body: bytes | None = None
         self.place = place
         self.model = model
         self.status = answer.status
@@ -82,14 +95,17 @@ class Link:
         return self._answer.waited
 
     def whole(self, limit: int = ANSWER_MAX) -> bytes:
-        """Return the body to its end. Raises as ``read`` does, also past ``limit`` bytes."""
+        """Return the body to its end, also a second time. Raises as ``read`` does, also past ``limit`` bytes."""
+        if self._body is not None:
+            return self._body
         pieces, size = [], 0
         while piece := self.read():
             size += len(piece)
             if size > limit:
                 raise RelayError(Problem.UPSTREAM, "The upstream's answer is too large.")
             pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self._body
 
     def is_stream(self) -> bool:
         """Whether the body is an event stream: by its type, or by its first bytes where it has none of the usual."""

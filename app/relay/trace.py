@@ -42,6 +42,7 @@ class Trace:
         self._ledger = ledger
         self._at = time.time_ns() / 1e9
         self._attempts: list[Attempt] = []
+        self._begun: Record | None = None
         self.settled = False
         self.conversation = ""
         self._upstream_model = ""
@@ -54,7 +55,8 @@ class Trace:
     def begin(self) -> None:
         """Let the ledger know that an upstream is about to be called, in case this worker dies meanwhile."""
         if self._call.endpoint.kind in METERED:
-            self._ledger.open(self._record(End.ABORTED, status=DIED_STATUS))
+            self._begun = self._record()
+            self._ledger.open(self._begun)
 
     def attempted(
         self, place: Place, *, model: str, since: float, status: int | None, error: str = "", upstream_id: str = ""
@@ -99,7 +101,8 @@ class Trace:
             return
         self.settled = True
         if self._call.endpoint.kind in METERED:
-            self._ledger.settle(self._record(end, status=status, usage=self._known(end, usage), reason=reason))
+            begun = self._begun or self._record()
+            self._ledger.settle(self._ended(begun, end, status=status, usage=self._known(end, usage), reason=reason))
 
     def _known(self, end: End, usage: Usage) -> Usage:
         """Return the usage, with guesses where a provider took the call on and didn't tell what it came to."""
@@ -110,7 +113,8 @@ class Trace:
         written = max(0, self._events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
         return usage.at_least(input=tokens_of(size), output=written)
 
-    def _record(self, end: End, *, status: int, usage: Usage = UNKNOWN, reason: str = "") -> Record:
+    def _record(self) -> Record:
+        """Return what is known of a call from its beginning; it holds if this worker dies."""
         call = self._call
         return Record(
             id=call.id,
@@ -121,18 +125,26 @@ class Trace:
             endpoint=call.endpoint.name,
             protocol=call.endpoint.protocol,
             model=call.model[:200],
-            upstream_model=self._upstream_model[:200],
             stream=call.stream,
+            status=DIED_STATUS,
+            end=End.ABORTED,
+            total_ms=0,
+            bytes_in=0 if call.body is None else len(call.body.body),
+            conversation=self.conversation,
+        )
+
+    def _ended(self, begun: Record, end: End, *, status: int, usage: Usage, reason: str) -> Record:
+        return msgspec.structs.replace(
+            begun,
+            upstream_model=self._upstream_model[:200],
             status=status,
             end=end,
             reason=reason[:200].replace("\0", "\ufffd"),  # an upstream's word; not every database can keep a NUL
             first_byte_ms=self.first_byte_ms,
             first_content_ms=self.first_content_ms,
-            total_ms=_ms_since(call.started),
-            bytes_in=0 if call.body is None else len(call.body.body),
+            total_ms=_ms_since(self._call.started),
             bytes_out=self.bytes_out,
             usage=usage,
-            conversation=self.conversation,
             attempts=tuple(self._attempts),
         )
 

@@ -5,6 +5,7 @@ Reached from ``gunicorn.conf.py`` alone. ``REALMS_FAST=0`` leaves requests and r
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from app.server.connections import Connections
@@ -22,3 +23,15 @@ def install(worker: Any) -> None:
     worker.run = connections.outlasting(worker)
     house.start(lambda: worker.alive, connections.close_idle)
     connections.start()
+    _spare_the_collector()
+
+
+def _spare_the_collector() -> None:
+    """Keep what lives as long as the worker out of every garbage collection, and have fewer of them.
+
+    A relayed call makes many small objects and hardly a cycle; to walk the whole application for those costs more
+    than what is found.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
