@@ -89,6 +89,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     egress = Egress(settings)
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
+    directory.on_cut = watch.stop
     drain = Drain(watch, drain_s=settings.drain_s)
     calls = CallLog()
     client = shared.connect(settings)

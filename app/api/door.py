@@ -53,7 +53,12 @@ def admit(visit: Visit, parts: Machinery) -> None:
     if environ.get(SCHEME) == "http" and parts.settings.https:
         # No redirect: it would teach the token to go on travelling in clear.
         raise RelayError(Problem.INSECURE, f"Use {parts.settings.public_url}; tokens must not travel in clear.")
-    visit.caller = parts.callers.authenticate(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+    visit.caller = parts.callers.authenticate(
+        environ.get("HTTP_AUTHORIZATION"),
+        environ.get("HTTP_X_API_KEY"),
+        address=environ.get("REMOTE_ADDR", ""),
+        client=environ.get("HTTP_USER_AGENT", ""),
+    )
 
 
 def farewell(visit: Visit, parts: Machinery) -> list[tuple[str, str]]:

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import DateField, HiddenField, RadioField, SelectField, SelectMultipleField
+from wtforms import (
+    BooleanField,
+    DateField,
+    HiddenField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    TextAreaField,
+)
 from wtforms.validators import EqualTo, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.web.forms import Form, LineField, SecretField, offer, required, too_long
+from app.web.forms import Form, LineField, SecretField, offer, optional, required, too_long
 from app.web.locale import LANGUAGES
 
 if TYPE_CHECKING:
@@ -76,8 +84,12 @@ class TokenForm(Form):
         _l("Models it may use"), widget=ListWidget(), option_widget=CheckboxInput(), validate_choice=True
     )
 
-    def __init__(self, models: Sequence[str]) -> None:
-        super().__init__()
+    networks = TextAreaField(
+        _l("IP ranges"), optional(2000), render_kw={"rows": 3, "spellcheck": "false", "placeholder": "10.0.0.0/8"}
+    )
+
+    def __init__(self, models: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         offer(self.scope, {"all": _("All models"), "some": _("Only these")})
         offer(self.models, {name: name for name in models})
 
@@ -91,3 +103,25 @@ class TokenForm(Form):
     def wanted_models(self) -> list[str] | None:
         """The ticked models; None for all of them."""
         return list(self.models.data or []) if self.scope.data == "some" else None
+
+    @property
+    def wanted_networks(self) -> list[str]:
+        """The ranges, as entered: one on each line, or with commas between them."""
+        return (self.networks.data or "").replace(",", "\n").split()
+
+
+class RotateForm(Form):
+    """How long the old secret goes on working beside the new one."""
+
+    once = HiddenField()
+    overlap = SelectField(_l("The old secret works for"), coerce=int, default=24)
+
+    def __init__(self) -> None:
+        super().__init__()
+        offer(self.overlap, {1: _("one more hour"), 24: _("one more day"), 168: _("one more week"), 0: _("no longer")})
+
+
+class RevokeForm(Form):
+    """Whether what runs is ended too."""
+
+    cut = BooleanField(_l("Also end its running calls"))

@@ -1,19 +1,19 @@
-"""One's own tokens: list, make (shown once), revoke."""
+"""One's own tokens: list, make (shown once), change, rotate, revoke."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from app.console import blueprint
 from app.console.connect import public_url, served_models, suggested_model
-from app.console.forms import TokenForm
+from app.console.forms import RevokeForm, RotateForm, TokenForm
 from app.console.snippets import PROOFS, render
 from app.services import tokens as service
-from app.services.tokens import TokenError
+from app.services.tokens import Minted, TokenError
 from app.web import reveal
 from app.web.people import person
 
@@ -47,9 +47,7 @@ def new_token() -> ResponseReturnValue:
 @blueprint.get("/tokens/<int:token_id>/secret")
 def token_secret(token_id: int) -> ResponseReturnValue:
     """Show a new token's secret, once."""
-    token = service.get_for(person().user, token_id)
-    if token is None:
-        abort(404)
+    token = _mine(token_id)
     secret = reveal.take()
     if secret is None or not secret.endswith(token.last4):
         flash(_("The secret of this token has been shown and can't be shown again."), "warn")
@@ -63,17 +61,65 @@ def token_secret(token_id: int) -> ResponseReturnValue:
     return render_template("console/token_secret.html", token=token, secret=secret, proofs=proofs)
 
 
+@blueprint.route("/tokens/<int:token_id>", methods=["GET", "POST"])
+def token(token_id: int) -> ResponseReturnValue:
+    """Change what a token may do; its secret stays."""
+    found = _mine(token_id, alive=True)
+    names = [name for name, _kinds in served_models()]
+    ends = found.expires_at
+    form = TokenForm(
+        [*names, *(name for name in found.models or () if name not in names)],
+        data={
+            "name": found.name,
+            "expires_on": ends.date() if ends else None,
+            "scope": "all" if found.models is None else "some",
+            "models": found.models,
+            "networks": "\n".join(found.networks or ()),
+        },
+    )
+    if form.validate_on_submit():
+        kept = ends is not None and form.expires_on.data == ends.date()
+        try:
+            service.update(
+                found,
+                name=form.name.data,
+                expires_at=ends if kept else form.expires_at,
+                models=form.wanted_models,
+                networks=form.wanted_networks,
+                actor=person().user,
+            )
+        except TokenError as error:
+            form.refuse(error)
+        else:
+            flash(_("Saved."), "good")
+            return redirect(url_for("console.tokens"))
+    return render_template("console/token.html", form=form, token=found)
+
+
+@blueprint.route("/tokens/<int:token_id>/rotate", methods=["GET", "POST"])
+def rotate_token(token_id: int) -> ResponseReturnValue:
+    """Give a token's place to a new secret; the old one works on for as long as was asked."""
+    found, form = _mine(token_id, alive=True), RotateForm()
+    secret = reveal.unseal(form.once.data)
+    if form.validate_on_submit() and secret is not None:
+        try:
+            overlap = timedelta(hours=form.overlap.data)
+            return _show(service.rotate(found, overlap=overlap, actor=person().user, secret=secret))
+        except TokenError as error:
+            form.refuse(error)
+    form.once.data = reveal.seal(service.new_secret())
+    return render_template("console/token_rotate.html", form=form, token=found)
+
+
 @blueprint.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Ask whether to revoke, then revoke."""
-    token = service.get_for(person().user, token_id)
-    if token is None:
-        abort(404)
+    token, form = _mine(token_id), RevokeForm()
     if request.method == "GET" and token.revoked_at is None:
-        return render_template("console/token_revoke.html", token=token)
+        return render_template("console/token_revoke.html", token=token, form=form)
     if request.method == "POST":
         name = token.name
-        service.revoke(token_id, actor=person().user, owner=person().user)
+        service.revoke(token_id, actor=person().user, owner=person().user, cut=bool(form.cut.data))
         flash(_("The token %(name)s is revoked.", name=name), "good")
     return redirect(url_for("console.tokens"))
 
@@ -86,14 +132,28 @@ def _mint(form: TokenForm, secret: str) -> ResponseReturnValue | None:
             name=form.name.data,
             expires_at=form.expires_at,
             models=form.wanted_models,
+            networks=form.wanted_networks,
             actor=person().user,
             secret=secret,
         )
     except TokenError as error:
         form.refuse(error)
         return None
+    return _show(minted)
+
+
+def _show(minted: Minted) -> ResponseReturnValue:
+    """Send the browser to a new secret, unless that was shown before."""
     if minted.token.created_at < datetime.now(UTC) - SENT_AGAIN_AFTER:
         flash(_("This form was sent before: its token is in the list."), "warn")
         return redirect(url_for("console.tokens"))
     reveal.keep(minted.secret)
     return redirect(url_for("console.token_secret", token_id=minted.token.id))
+
+
+def _mine(token_id: int, *, alive: bool = False) -> Any:
+    """Return one of the visitor's tokens; with ``alive`` none that was revoked. Everything else is not found."""
+    found = service.get_for(person().user, token_id)
+    if found is None or (alive and found.revoked_at is not None):
+        abort(404)
+    return found

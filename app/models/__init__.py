@@ -5,17 +5,22 @@ from app.models.catalog import Model, Route
 from app.models.counting import ConversationTotal, Limit, Price, Rollup
 from app.models.meta import Meta
 from app.models.objects import OwnedObject
+from app.models.pages import Announcement, Choice, Cut, Link
 from app.models.records import Attempt, Record
 from app.models.tokens import Token
 from app.models.upstreams import Credential, Upstream
 from app.models.users import SignIn, User
 
 __all__ = [
+    "Announcement",
     "Attempt",
     "AuditEntry",
+    "Choice",
     "ConversationTotal",
     "Credential",
+    "Cut",
     "Limit",
+    "Link",
     "Meta",
     "Model",
     "OwnedObject",

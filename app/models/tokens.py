@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
@@ -28,5 +28,9 @@ class Token(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    networks: Mapped[Any | None] = mapped_column(Json)
+    """Where it may be used from, as a list of networks (null: everywhere)."""
+    client: Mapped[str] = mapped_column(String(100), default="", server_default=text("''"))
+    """What the program that used it last calls itself."""
 
     user: Mapped[User] = relationship(lazy="raise")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import msgspec
@@ -24,6 +25,19 @@ class Caller(msgspec.Struct, frozen=True):
     """In seconds since the epoch."""
     rules: tuple[Rule, ...] = ()
     """The limits of the user and of the token."""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where the token may be used from; empty for everywhere."""
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether the token may be used from a client's address; one that can't be read is no good address."""
+        if not self.networks:
+            return True
+        try:
+            known = ip_address(address)
+        except ValueError:
+            return False
+        known = (isinstance(known, IPv6Address) and known.ipv4_mapped) or known
+        return any(known in network for network in self.networks)
 
     def may_use(self, model: str) -> bool:
         """Whether the token's allow-list has the model; an entry that ends in ``*`` stands for every beginning."""

@@ -36,6 +36,8 @@ class Problem(Enum):
     SPREAD_STATE = _Row(400, "invalid_request_error", "objects_at_different_upstreams", "invalid_request_error")
     INVALID_API_KEY = _Row(401, "invalid_request_error", "invalid_api_key", "authentication_error")
     INSECURE = _Row(403, "permission_error", "https_required", "permission_error")
+    WRONG_ADDRESS = _Row(403, "permission_error", "address_not_allowed", "permission_error")
+    STOPPED = _Row(403, "permission_error", "call_ended", "permission_error")
     MODEL_NOT_FOUND = _Row(404, "invalid_request_error", "model_not_found", "not_found_error")
     RESPONSE_NOT_FOUND = _Row(404, "invalid_request_error", "response_not_found", "not_found_error")
     CHAT_NOT_FOUND = _Row(404, "invalid_request_error", "chat_completion_not_found", "not_found_error")

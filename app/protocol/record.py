@@ -25,6 +25,8 @@ class End(StrEnum):
     SLOW_READER = "slow_reader"
     UPSTREAM_CUT = "upstream_cut"
     DRAINED = "drained"
+    STOPPED = "stopped"
+    """Ended on purpose: the token was revoked, or an administrator ended it."""
     ABORTED = "aborted"
     """Its worker died; the record was closed by who found its journal."""
 

@@ -212,7 +212,7 @@ def _skipped(reason: str, error: RelayError) -> AttemptError:
 
 def _broken(live: Live, error: RelayError | ClientLeftError) -> Exception:
     """Return what a broken wire means: the upstream's failure, or the end of the call whoever serves it."""
-    if isinstance(error, ClientLeftError) or live.cut in {Cut.DRAIN, Cut.TOTAL}:
+    if isinstance(error, ClientLeftError) or live.cut in {Cut.DRAIN, Cut.TOTAL, Cut.STOPPED}:
         return error
     reason = live.cut.value if live.cut is not None else "broken"
     return AttemptError(Verdict(scope=Scope.UPSTREAM, reason=reason, told=error), error)

@@ -139,6 +139,8 @@ def cut_error(live: Live, error: Exception | None) -> RelayError | ClientLeftErr
         return ClientLeftError()
     if live.cut is Cut.DRAIN:
         return RelayError(Problem.OVERLOADED, "Realms is being restarted; try again.", retry_after=1)
+    if live.cut is Cut.STOPPED:
+        return RelayError(Problem.STOPPED, "This call was ended by its owner or by an administrator.")
     if live.cut is Cut.FIRST_BYTE:
         return RelayError(Problem.TIMEOUT, "The upstream did not begin to answer in time.")
     if live.cut is Cut.IDLE:

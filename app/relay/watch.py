@@ -39,6 +39,8 @@ class Cut(StrEnum):
     IDLE = "idle_timeout"
     TOTAL = "total_timeout"
     DRAIN = "drain"
+    STOPPED = "stopped"
+    """Somebody with the right to asked for it."""
 
 
 class Live:
@@ -52,6 +54,7 @@ class Live:
         "_shown_at",
         "_wire",
         "_write_s",
+        "call",
         "client",
         "cut",
         "fd",
@@ -61,6 +64,8 @@ class Live:
 
     def __init__(self, client: Any, *, write_s: float, total_s: float) -> None:
         self.client = client
+        self.call: Any = None
+        """What is under way, for whoever ends it by name; None for what is made for another call."""
         self.fd = client.fileno() if client is not None else -1
         self.cut: Cut | None = None
         self.followers: list[Live] = []
@@ -212,6 +217,12 @@ class Watch:
                 return live
             self._by_fd[fd] = live
         return live
+
+    def stop(self, calls: frozenset[str], tokens: frozenset[int]) -> None:
+        """End the calls with one of these ids, and those made with one of these tokens."""
+        for live in list(self.live):
+            if live.call is not None and (live.call.id in calls or live.call.caller.token_id in tokens):
+                live.end(Cut.STOPPED)
 
     def leave(self, live: Live) -> None:
         """Let a finished call go."""

@@ -22,11 +22,14 @@ class Callers:
         self._directory = directory
         self._stale_max_s = stale_max_s
 
-    def authenticate(self, authorization: str | None, api_key: str | None) -> Caller:
+    def authenticate(
+        self, authorization: str | None, api_key: str | None, *, address: str = "", client: str = ""
+    ) -> Caller:
         """Return the caller; ``authorization`` decides alone where it is present, else ``x-api-key``.
 
         Raises ``RelayError``: 401, the same for missing, malformed, unknown, revoked and expired tokens and disabled
-        users; 503 where the database would have to be asked and is away.
+        users; 403 for a good token at an ``address`` that it may not be used from; 503 where the database would have
+        to be asked and is away. ``client`` is what the program calls itself, kept as the token's last one.
         """
         token = _bearer(authorization) if authorization is not None else (api_key or "")
         if self._directory.age_s() > self._stale_max_s:
@@ -39,6 +42,11 @@ class Callers:
             raise RelayError(Problem.OVERLOADED, message, retry_after=5) from None
         if caller is None or (caller.expires_at is not None and caller.expires_at <= time.time_ns() / 1e9):
             raise _refused(token)
+        if not caller.may_come_from(address):
+            raise RelayError(
+                Problem.WRONG_ADDRESS, f"This token may not be used from {address}. Change its IP ranges under /tokens."
+            )
+        self._directory.used(caller.token_id, client)
         return caller
 
 

@@ -7,14 +7,15 @@ database away the last one goes on serving, and ``age_s`` says how old it is.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import gevent
 import gevent.lock
 import structlog
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.models import Meta, Token
+from app.models import Cut, Meta, Token
 from app.models.base import utcnow
 from app.models.meta import GENERATION
 from app.protocol.call import Caller
@@ -27,6 +28,7 @@ POLL_MAX_S = 5.0
 PING_S = 0.8
 CALLERS_MAX = 20_000
 USED_S = 60.0
+CLIENT_LONGEST = 100
 LOOKUPS_MAX = 4
 """Look-ups of tokens not met yet that may be under way at once, so that guessing can't use up the database."""
 log = structlog.get_logger()
@@ -40,9 +42,12 @@ class Directory:
         self._vault = vault
         self._mark_key = mark_key
         self._checked = float("-inf")
-        self._used: set[int] = set()
+        self._used: dict[int, str] = {}
         self._used_at = time.monotonic()
         self._lookups = gevent.lock.BoundedSemaphore(LOOKUPS_MAX)
+        self._cuts_seen = -1
+        self.on_cut: Callable[[frozenset[str], frozenset[int]], None] = lambda _calls, _tokens: None
+        """Called with the ids of calls and of tokens whose calls somebody wants ended, on every worker."""
         self.snapshot: Snapshot = EMPTY
 
     def start(self) -> None:
@@ -66,7 +71,16 @@ class Directory:
                     mark_key=self._mark_key,
                     digests=self.snapshot.callers,
                 )
+                self._follow_cuts(connection)
         self._checked = time.monotonic()
+
+    def _follow_cuts(self, connection: Connection) -> None:
+        """Pass on which calls are to be ended, since the last look; a worker that starts has none of the old ones."""
+        newest = connection.scalar(select(func.max(Cut.id))) or 0
+        if 0 <= self._cuts_seen < newest:
+            rows = connection.execute(select(Cut.call_id, Cut.token_id).where(Cut.id > self._cuts_seen)).all()
+            self.on_cut(frozenset(row.call_id for row in rows) - {""}, frozenset(row.token_id for row in rows) - {0})
+        self._cuts_seen = max(newest, self._cuts_seen)
 
     def ping(self) -> bool:
         """Whether the database answers, within the time that a health check may take."""
@@ -88,9 +102,11 @@ class Directory:
             caller = found.get(digest)
             while len(callers) > CALLERS_MAX:
                 callers.pop(next(iter(callers)))
-        if caller is not None:
-            self._used.add(caller.token_id)
         return caller
+
+    def used(self, token_id: int, client: str) -> None:
+        """Note that a token was used just now, and by which program."""
+        self._used[token_id] = client
 
     def _poll_for_ever(self) -> None:
         while True:
@@ -109,11 +125,12 @@ class Directory:
         """Write down which tokens were used, once a minute at most."""
         if not self._used or time.monotonic() - self._used_at < USED_S:
             return
-        used, self._used, self._used_at = sorted(self._used), set(), time.monotonic()
+        used, self._used, self._used_at = self._used, {}, time.monotonic()
         try:
             with self._engine.begin() as connection:
-                for start in range(0, len(used), snapshot.CHUNK):
-                    ids = used[start : start + snapshot.CHUNK]
-                    connection.execute(update(Token).where(Token.id.in_(ids)).values(used_at=utcnow()))
+                now = utcnow()
+                for token_id, client in sorted(used.items()):
+                    shown = "".join(c for c in client[:CLIENT_LONGEST] if c.isprintable())
+                    connection.execute(update(Token).where(Token.id == token_id).values(used_at=now, client=shown))
         except (SQLAlchemyError, OSError):
-            self._used.update(used)
+            self._used = used | self._used

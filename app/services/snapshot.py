@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -110,7 +111,7 @@ def callers(connection: Connection, digests: Iterable[str], *, mark_key: str) ->
 
 def _valid_tokens() -> Select[Any]:
     return (
-        select(Token.id, Token.user_id, Token.digest, Token.models, Token.expires_at)
+        select(Token.id, Token.user_id, Token.digest, Token.models, Token.expires_at, Token.networks)
         .join(User, User.id == Token.user_id)
         .where(Token.revoked_at.is_(None), User.disabled_at.is_(None))
         .where(Token.expires_at.is_(None) | (Token.expires_at > utcnow()))
@@ -125,6 +126,7 @@ def _caller(row: Row[Any], mark_key: str, rules: tuple[Rule, ...]) -> Caller:
         models=None if row.models is None else tuple(row.models),
         expires_at=row.expires_at.timestamp() if row.expires_at else None,
         rules=rules,
+        networks=tuple(ip_network(each) for each in row.networks or ()),
     )
 
 

@@ -6,20 +6,24 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
 from app.extensions import db
-from app.models import Token, User
+from app.models import Cut, Token, User
 from app.models.base import utcnow
+from app.protocol.limit import Measure
+from app.services import allowances
 from app.services.changes import change
 from app.services.fields import FieldError, line
 from app.services.wording import say as _
 
 PREFIX = "sk_"
 SHOW_REVOKED = timedelta(days=30)
+NETWORKS_MAX = 50
 
 
 class TokenError(FieldError):
@@ -50,27 +54,32 @@ def mint(
     name: str,
     expires_at: datetime | None = None,
     models: list[str] | None = None,
+    networks: list[str] | None = None,
     actor: User | None,
     secret: str | None = None,
 ) -> Minted:
-    """Return a new token of ``user`` and its secret; ``models`` None allows all of them.
+    """Return a new token of ``user`` and its secret; ``models`` and ``networks`` None allow all of them.
 
     A form that may be sent twice brings the ``secret`` that ``new_secret`` made for it: the second time the answer is
-    the token that the first made. Raises ``TokenError``: no name, an end that has passed, an empty list of models.
+    the token that the first made. Raises ``TokenError``: no name, an end that has passed, an empty list of models,
+    what is no network.
     """
     name = line(name, field="name", longest=100, refuse=TokenError)
     if expires_at is not None and expires_at <= utcnow():
         raise TokenError("expires_at", _("Choose a moment in the future."))
     if models is not None and not models:
         raise TokenError("models", _("Choose at least one model, or all of them."))
+    networks = normal_networks(networks or [])
     secret = secret or new_secret()
-    token = Token(user_id=user.id, name=name, digest=digest(secret), last4=secret[-4:], models=models)
+    token = Token(
+        user_id=user.id, name=name, digest=digest(secret), last4=secret[-4:], models=models, networks=networks
+    )
     token.expires_at = expires_at
     try:
         with change("token.create", f"token {user.email}/{name}", actor=actor) as told:
             db.session.add(token)
             db.session.flush()
-            told.after = {"id": token.id, "models": models, "expires_at": expires_at and expires_at.isoformat()}
+            told.after = _shown(token)
     except IntegrityError:
         made = select(Token).where(Token.digest == digest(secret), Token.user_id == user.id)
         return Minted(db.session.scalars(made).one(), secret)
@@ -93,8 +102,80 @@ def get_for(user: User, token_id: int) -> Token | None:
     return db.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user.id))
 
 
-def revoke(token_id: int, *, actor: User | None, owner: User | None) -> bool:
-    """Refuse a token from now on; return False when there is none such of ``owner`` (None: of anybody)."""
+def update(
+    token: Token,
+    *,
+    name: str,
+    expires_at: datetime | None,
+    models: list[str] | None,
+    networks: list[str],
+    actor: User,
+) -> None:
+    """Change what a token is called and may do; its secret stays. Raises ``TokenError`` as ``mint`` does."""
+    name = line(name, field="name", longest=100, refuse=TokenError)
+    if expires_at is not None and expires_at != token.expires_at and expires_at <= utcnow():
+        raise TokenError("expires_on", _("Choose a moment in the future."))
+    if models is not None and not models:
+        raise TokenError("models", _("Choose at least one model, or all of them."))
+    normal = normal_networks(networks)
+    with change("token.update", f"token {actor.email}/{name}", actor=actor) as told:
+        told.before = _shown(token)
+        token.name, token.expires_at, token.models, token.networks = name, expires_at, models, normal
+        told.after = _shown(token)
+
+
+def rotate(token: Token, *, overlap: timedelta, actor: User, secret: str) -> Minted:
+    """Return a new token that may do what ``token`` may; the old one ends after ``overlap``.
+
+    A form that is sent twice brings the same ``secret``, and makes one token.
+    """
+    minted = mint(
+        actor,
+        name=token.name,
+        expires_at=token.expires_at,
+        models=token.models,
+        networks=token.networks,
+        actor=actor,
+        secret=secret,
+    )
+    for limit in allowances.list_for("token", token.id):  # whoever was limited doesn't get rid of it this way
+        most = {measure: getattr(limit, measure.value) for measure in Measure}
+        allowances.put("token", minted.token.id, model=limit.model, most=most, actor=actor)
+    ends = minted.token.created_at + overlap
+    with change("token.rotate", f"token {actor.email}/{token.name}", actor=actor) as told:
+        told.before = _shown(token)
+        token.expires_at = ends if token.expires_at is None else min(token.expires_at, ends)
+        told.after = {"id": minted.token.id, "old": _shown(token)}
+    return minted
+
+
+def normal_networks(entered: list[str]) -> list[str] | None:
+    """Return networks as they are kept; None for none. Raises ``TokenError`` for what is no address and no range."""
+    try:
+        found = [str(ip_network(each.strip(), strict=False)) for each in entered if each.strip()]
+    except ValueError as error:
+        message = _("%(entered)s is no address and no range such as 10.0.0.0/8.", entered=str(error).split(" ")[0])
+        raise TokenError("networks", message) from None
+    if len(found) > NETWORKS_MAX:
+        raise TokenError("networks", _("At most %(count)d ranges fit here.", count=NETWORKS_MAX))
+    return found or None
+
+
+def _shown(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "models": token.models,
+        "networks": token.networks,
+        "expires_at": token.expires_at and token.expires_at.isoformat(),
+    }
+
+
+def revoke(token_id: int, *, actor: User | None, owner: User | None, cut: bool = False) -> bool:
+    """Refuse a token from now on, with ``cut`` also end its running calls.
+
+    Returns False when there is none such of ``owner`` (None: of anybody).
+    """
     wanted = select(Token).where(Token.id == token_id).options(joinedload(Token.user))
     if owner is not None:
         wanted = wanted.where(Token.user_id == owner.id)
@@ -105,4 +186,6 @@ def revoke(token_id: int, *, actor: User | None, owner: User | None) -> bool:
         with change("token.revoke", f"token {token.user.email}/{token.name}", actor=actor) as told:
             token.revoked_at = utcnow()
             told.before = {"id": token.id, "last4": token.last4}
+            if cut:
+                db.session.add(Cut(token_id=token.id))
     return True

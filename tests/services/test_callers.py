@@ -129,3 +129,18 @@ def test_a_snapshot_that_is_too_old_answers_for_nobody(app, callers, alice):
     stale = Callers(app.extensions["realms"].directory, stale_max_s=-1)
     for credentials in ((None, known), (None, "sk_unknown")):
         assert refusal(stale, *credentials).problem is Problem.OVERLOADED
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.0.0.1", False), ("fe80::1", False), ("", False), ("x", False)],
+)
+def test_a_token_is_good_only_where_it_may_be_used_from(callers, alice, address, good):
+    secret = tokens.mint(alice, name="x", networks=["10.0.0.0/8"], actor=alice).secret
+    for credentials in ((f"Bearer {secret}", None), (None, secret)):
+        if good:
+            assert callers.authenticate(*credentials, address=address).user_id == alice.id
+        else:
+            with pytest.raises(RelayError) as refused:
+                callers.authenticate(*credentials, address=address)
+            assert refused.value.problem is Problem.WRONG_ADDRESS

@@ -92,7 +92,7 @@ def test_the_age_is_that_of_the_last_look_that_was_answered(other):
 def test_used_tokens_are_written_down_once_a_minute_and_not_lost_while_nobody_answers(other, alice, monkeypatch):
     minted = tokens.mint(alice, name="x", actor=alice)
     token_id, digest = minted.token.id, tokens.digest(minted.secret)
-    other.caller(digest)
+    other.used(other.caller(digest).token_id, "codex/1.0\x00")
     other._note_used()
 
     def used_at():
@@ -106,3 +106,4 @@ def test_used_tokens_are_written_down_once_a_minute_and_not_lost_while_nobody_an
         other._note_used()
     other._note_used()
     assert used_at() is not None
+    assert db.session.get(Token, token_id).client == "codex/1.0"

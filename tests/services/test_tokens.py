@@ -8,7 +8,8 @@ from sqlalchemy import select, text, update
 from app.extensions import db
 from app.models import AuditEntry, Token
 from app.models.base import utcnow
-from app.services import tokens
+from app.protocol.limit import Measure
+from app.services import allowances, tokens
 from app.services.context import context
 from app.services.tokens import TokenError
 
@@ -103,3 +104,32 @@ def test_this_workers_snapshot_follows_each_change(alice):
     assert known(minted.secret).token_id == minted.token.id
     tokens.revoke(minted.token.id, actor=alice, owner=None)
     assert known(minted.secret) is None
+
+
+def test_a_token_is_kept_to_its_networks_in_one_spelling(alice):
+    token = tokens.mint(alice, name="x", networks=[" 10.1.2.3/8 ", "::1", ""], actor=alice).token
+    assert token.networks == ["10.0.0.0/8", "::1/128"]
+    with pytest.raises(TokenError) as caught:
+        tokens.mint(alice, name="x", networks=["10.0.0.0/8", "everywhere"], actor=alice)
+    assert caught.value.field == "networks"
+
+
+def test_a_change_leaves_the_secret_and_tells_the_audit(alice):
+    minted = tokens.mint(alice, name="x", actor=alice)
+    tokens.update(minted.token, name="y", expires_at=None, models=["a"], networks=["10.0.0.0/8"], actor=alice)
+    caller = context().directory.caller(tokens.digest(minted.secret))
+    assert (caller.models, str(caller.networks[0])) == (("a",), "10.0.0.0/8")
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert (entry.action, entry.before["name"], entry.after["name"]) == ("token.update", "x", "y")
+
+
+def test_a_rotated_token_works_on_for_its_overlap_and_its_limits_go_on(alice):
+    old = tokens.mint(alice, name="x", models=["a"], networks=["10.0.0.0/8"], actor=alice).token
+    allowances.put("token", old.id, most={Measure.CONCURRENT: 3}, actor=alice)
+    secret = tokens.new_secret()
+    for _again in range(2):
+        new = tokens.rotate(old, overlap=timedelta(hours=1), actor=alice, secret=secret).token
+    assert (new.name, new.models, new.networks, new.expires_at) == ("x", ["a"], ["10.0.0.0/8"], None)
+    assert timedelta(0) < old.expires_at - utcnow() <= timedelta(hours=1)
+    assert allowances.list_for("token", new.id)[0].concurrent == 3
+    assert len(tokens.list_for(alice)) == 2

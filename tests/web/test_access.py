@@ -20,6 +20,8 @@ RULES = {
     "/connect": SIGNED_IN,
     "/tokens": SIGNED_IN,
     "/tokens/new": SIGNED_IN,
+    "/tokens/<int:token_id>": SIGNED_IN,
+    "/tokens/<int:token_id>/rotate": SIGNED_IN,
     "/tokens/<int:token_id>/secret": SIGNED_IN,
     "/tokens/<int:token_id>/revoke": SIGNED_IN,
     "/admin": ADMIN_ONLY,
