@@ -134,6 +134,15 @@ def _events(block: bytes) -> Iterator[bytes]:
         start = end
 
 
+def error_in(event: bytes) -> HiddenError | None:
+    """Return the error that one event tells of, None for any other event."""
+    data = _read(sse.read(event).data)
+    if data is None:
+        return None
+    error = _error_in(_name(event) or str(data.type or ""), data)
+    return hidden_error(error) if error is not None else None
+
+
 def hidden_error(error: dict[str, Any]) -> HiddenError:
     """Return an error object with the status that it stands for."""
     names = [str(error[key]) for key in ("code", "type") if error.get(key) not in (None, "", "error")]

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import gevent
 
+from app.protocol import sse
 from app.protocol.call import Call
 from app.protocol.endpoints import Shape
 from app.protocol.errors import Problem, RelayError, frame
+from app.protocol.opening import error_in
 from app.protocol.record import End
 from app.protocol.sse import EventTooLargeError, Splitter
 from app.protocol.story import Story
@@ -21,6 +23,8 @@ from app.relay.ports import Registry
 from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
 from app.relay.watch import Live, Watch
 from app.relay.wire import Silence, Wire
+from app.upstreams import UPSTREAMS
+from app.upstreams.verdict import Scope
 
 COMMENT = b": ping\n\n"
 """Never with an ``id:`` or ``retry:`` line: OpenAI's Python SDK takes the next blank line for a broken event then."""
@@ -150,7 +154,21 @@ class Stream:
             block = self._splitter.feed(data)
         except EventTooLargeError:
             raise RelayError(Problem.UPSTREAM, "The upstream sent an event over 16 MiB.") from None
-        return self._story.take(block) if block else b""
+        if not block:
+            return b""
+        block = self._story.take(block)
+        return self._in_our_words(block) if self._story.end is End.FAILED else block
+
+    def _in_our_words(self, block: bytes) -> bytes:
+        """Return a block that ends with a failure; one of our account is told in our words, which name nobody."""
+        start, _ = sse.bounds(block, len(block) - 1)
+        error = error_in(block[start:])
+        adapter = UPSTREAMS[self._link.place.kind]
+        verdict = adapter.judge(error.status, {}, error.body, call=self._call) if error is not None else None
+        if verdict is None or verdict.scope is not Scope.CREDENTIAL or verdict.told is None:
+            return block
+        sequence = max(0, self._story.next_sequence() - 1)  # the number of the event that isn't sent
+        return block[:start] + frame(verdict.told, self._call.endpoint.shape, self._call.request_id, sequence=sequence)
 
     def _at_its_end(self) -> bytes:
         """The upstream hung up. An event that lacks only its blank line is worth sending if it is the end."""

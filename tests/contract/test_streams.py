@@ -257,6 +257,19 @@ def test_the_providers_own_error_event_ends_the_stream_as_it_is(house, sim, talk
 
 
 @talks
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_an_error_event_about_the_providers_account_is_told_in_our_words(house, sim, talk, status):
+    """The simulated provider's own words name its organization, as real ones do."""
+    got = call(house, talk, f"events=5,fault=error_after:4:{status}")
+    *before, (name, told) = events(got.body)
+    assert len(before) == 4
+    assert name == ("" if talk is CHAT else "error")
+    assert got.request_id in json.dumps(told)
+    assert not [secret for secret in (*SECRETS, b"credit balance") if secret in got.body]
+    assert_recorded(house, got, status=200, end="failed")
+
+
+@talks
 @pytest.mark.parametrize("fault", ["two_terminals", "after_terminal"])
 def test_nothing_follows_the_last_event(house, sim, talk, fault):
     got = call(house, talk, f"events=3,fault={fault}")
