@@ -11,6 +11,7 @@ from wtforms.validators import InputRequired, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.upstreams import UPSTREAMS
+from app.upstreams.presets import PRESETS
 from app.web.forms import Form, LineField, SecretField, offer, optional, required, too_long
 
 if TYPE_CHECKING:
@@ -45,17 +46,31 @@ class UpstreamForm(Form):
 class NewUpstreamForm(UpstreamForm):
     """A new upstream and its first credential."""
 
+    preset = SelectField(_l("Start from"))
     kind = SelectField(_l("Kind"))
     no_key = BooleanField(_l("It wants no key"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        offer(self.preset, {"": _("nothing: the kind alone"), **{name: each.label for name, each in PRESETS.items()}})
         offer(self.kind, {kind: adapter.label for kind, adapter in UPSTREAMS.items()})
 
     @property
     def wanted_key(self) -> str | None:
         """The key, or None for an upstream that wants none."""
         return None if self.no_key.data else self.key.data or ""
+
+
+class PolicyForm(Form):
+    """What is wanted otherwise at an upstream, and a request to try it with."""
+
+    policy = TextAreaField(_l("Policy"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 12})
+    endpoint = SelectField(_l("Endpoint"))
+    body = TextAreaField(_l("A request to try it with"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 5})
+
+    def __init__(self, endpoints: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        offer(self.endpoint, endpoints)
 
 
 class KeyForm(Form):

@@ -42,7 +42,8 @@ def new_upstream() -> ResponseReturnValue:
         try:
             upstream = service.create(
                 name=form.name.data,
-                kind=form.kind.data,
+                preset=form.preset.data or "",
+                kind="" if form.preset.data else form.kind.data,
                 base_url=form.base_url.data or "",
                 key=form.wanted_key,
                 priority=form.priority.data,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.terminal import Commands, answer, confirm, json_option, secret, table
+from app.services import policies
 from app.services import upstreams as service
 from app.upstreams import UPSTREAMS
+from app.upstreams.presets import PRESETS
 
 if TYPE_CHECKING:
     from app.models import Upstream
@@ -19,7 +22,8 @@ name_argument = click.argument("name")
 
 @upstreams.command("add")
 @name_argument
-@click.option("--kind", required=True, type=click.Choice(sorted(UPSTREAMS)), help="Which API it speaks.")
+@click.option("--kind", default="", type=click.Choice(["", *sorted(UPSTREAMS)]), help="Which API it speaks.")
+@click.option("--preset", default="", type=click.Choice(["", *PRESETS]), help="The provider or server to start from.")
 @click.option("--base-url", default="", metavar="URL", help="Where it is; the vendor's own address by default.")
 @click.option("--key-stdin", is_flag=True, help="Take its API key from the first line of standard input.")
 @click.option("--no-key", is_flag=True, help="It wants no API key.")
@@ -30,6 +34,7 @@ def add(
     name: str,
     *,
     kind: str,
+    preset: str,
     base_url: str,
     key_stdin: bool,
     no_key: bool,
@@ -38,11 +43,20 @@ def add(
     as_json: bool,
 ) -> None:
     """Add an upstream."""
+    if not (kind or preset):
+        raise click.UsageError("Give --kind or --preset.")
     if key_stdin and no_key:
         raise click.UsageError("Give --key-stdin or --no-key, not both.")
     key = None if no_key else secret("API key", option="--key-stdin or --no-key", from_stdin=key_stdin)
     upstream = service.create(
-        name=name, kind=kind, base_url=base_url, key=key, priority=priority, weight=weight, actor=None
+        name=name,
+        kind=kind,
+        base_url=base_url,
+        key=key,
+        priority=priority,
+        weight=weight,
+        preset=preset,
+        actor=None,
     )
     text = f"Added {upstream.name} at {upstream.base_url}. Next: flask upstreams test {upstream.name}"
     answer(_row(upstream), as_json=as_json, text=text)
@@ -66,6 +80,19 @@ def test(ctx: click.Context, name: str, as_json: bool) -> None:
     rows = [{"step": step.name, "ok": step.ok, "ms": step.ms, "detail": step.detail} for step in steps]
     table(rows, as_json=as_json, empty="")
     ctx.exit(0 if all(step.ok for step in steps) else 1)
+
+
+@upstreams.command("policy")
+@name_argument
+@click.option("--policy-stdin", is_flag=True, help="Take another policy, as JSON, from standard input.")
+@json_option
+def policy(name: str, *, policy_stdin: bool, as_json: bool) -> None:
+    """Print what is wanted otherwise at an upstream, or change it."""
+    upstream = find_upstream(name)
+    if policy_stdin:
+        policies.save(upstream.id, sys.stdin.read(), actor=None)
+        upstream = find_upstream(name)
+    answer(upstream.policy or {}, as_json=as_json, text=policies.as_text(upstream))
 
 
 @upstreams.command("disable")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
-from app.models.base import BigId, Sealed, UtcDateTime, utcnow
+from app.models.base import BigId, Json, Sealed, UtcDateTime, utcnow
 
 
 class Upstream(Base):
@@ -23,6 +24,8 @@ class Upstream(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     priority: Mapped[int] = mapped_column(Integer, default=0)
     weight: Mapped[int] = mapped_column(Integer, default=1)
+    policy: Mapped[Any | None] = mapped_column(Json)
+    """What is wanted otherwise there (``app.protocol.policy``); null: nothing."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     credentials: Mapped[list[Credential]] = relationship(

@@ -11,6 +11,7 @@ import msgspec
 from app.protocol.endpoints import Endpoint, ObjectKind
 from app.protocol.envelope import Envelope
 from app.protocol.limit import Rule
+from app.protocol.policy import USUAL, Policy
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ class Place(msgspec.Struct, frozen=True):
     kind: str
     base_url: str
     secret: str
+    policy: Policy = USUAL
 
     def __repr__(self) -> str:
         return f"Place(upstream {self.upstream_id}, credential {self.credential_id})"

@@ -79,10 +79,11 @@ class Attempts:
         status: int | None = None
         told = error = ""
         try:
-            answer = self._send(outgoing, live)
+            answer = self._send(outgoing, live, first_byte_s=place.policy.first_byte_s or self._limits.first_byte_s)
             status = answer.status
             told = answer.header("x-request-id") or answer.header("request-id")
-            link = Link(answer, live, idle_s=self._limits.idle_s, place=place, model=model)
+            idle_s = place.policy.idle_s or self._limits.idle_s
+            link = Link(answer, live, idle_s=idle_s, place=place, model=model)
             self._accept(call, link, live)
         except AttemptError as failure:
             error = failure.verdict.reason
@@ -97,10 +98,10 @@ class Attempts:
             trace.attempted(place, model=model, since=since, status=status, error=error, upstream_id=told)
         return link
 
-    def _send(self, outgoing: Outgoing, live: Live) -> Answer:
+    def _send(self, outgoing: Outgoing, live: Live, *, first_byte_s: float) -> Answer:
         request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body)
         request.on_wire = live
-        live.waits_for_upstream(self._limits.first_byte_s, Cut.FIRST_BYTE)
+        live.waits_for_upstream(first_byte_s, Cut.FIRST_BYTE)
         try:
             return self._egress.adapter.answer(request)
         except EgressError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 
 import gevent
 import msgspec
@@ -19,12 +19,9 @@ from app.relay.trace import Trace
 from app.relay.watch import Live
 
 PATIENCE_S = 0.25
-"""How long a wait for a place lasts before the loop looks up: has the client left, is it time for a heartbeat?"""
+"""How long a wait for a place lasts before the loop looks up whether the client has left."""
 BACK_OFF_S = (0.05, 0.25)
 _random = secrets.SystemRandom()
-
-Opening = Generator[None, None, Link]
-"""Yields whenever a while has passed with nothing to show for it, and returns the link."""
 
 
 class Connector:
@@ -36,7 +33,7 @@ class Connector:
         self._accounts = accounts
         self._attempts_max = attempts_max
 
-    def open(self, call: Call, conversation: Conversation, offer: Offer, *, live: Live, trace: Trace) -> Opening:
+    def open(self, call: Call, conversation: Conversation, offer: Offer, *, live: Live, trace: Trace) -> Link:
         """Open a create or tool call at the best place that can serve it.
 
         Raises ``RelayError`` when none can, and ``ClientLeftError``.
@@ -45,7 +42,7 @@ class Connector:
         seen: set[int] = set()
         for _ in range(self._attempts_max):
             try:
-                target = yield from _next(offer, live)
+                target = _next(offer, live)
             except RelayError as error:
                 raise failed or error from None
             if target.place.upstream_id in seen:
@@ -121,20 +118,9 @@ class Connector:
             accounts.observed(target.place, dict(link.headers))
 
 
-def _next(offer: Offer, live: Live) -> Generator[None, None, Target]:
+def _next(offer: Offer, live: Live) -> Target:
     """Wait for a place; ends when the call does."""
     while (target := offer.next(PATIENCE_S)) is None:
         if live.cut is not None:
             raise cut_error(live, None)
-        yield
     return target
-
-
-def link_of(opening: Opening) -> Link:
-    """Return the link at the end of an opening, whatever time that takes. Raises as ``Connector.open`` does."""
-    while True:
-        try:
-            next(opening)
-        except StopIteration as done:
-            link: Link = done.value
-            return link

@@ -11,7 +11,7 @@ from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.references import Reference, cursors, references
-from app.relay.connect import Connector, link_of
+from app.relay.connect import Connector
 from app.relay.drain import Drain
 from app.relay.link import ClientLeftError, Link
 from app.relay.listing import Listing
@@ -103,7 +103,7 @@ class Relay:
                 self._registry.forget(owned)
             return link
         offer = self._router.offer(call, conversation, place=self._place(call))
-        return link_of(self._connector.open(call, conversation, offer, live=live, trace=trace))
+        return self._connector.open(call, conversation, offer, live=live, trace=trace)
 
     def _owned_object(self, call: Call) -> Owned:
         """Return the object that the path names, once every id in the call was found to be the caller's."""

@@ -9,6 +9,7 @@ import msgspec
 
 from app.protocol import body as bodies
 from app.protocol.call import Call, Reply
+from app.protocol.endpoints import Kind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import to_client
 from app.protocol.record import End
@@ -64,6 +65,7 @@ class Tap:
         return Reply(200, [("content-type", "application/json")], Whole(page, live, self._watch), len(page))
 
     def _stream(self, call: Call, link: Link, *, live: Live, trace: Trace) -> Stream:
+        call = _as_kept(call, link)
         renamed = call.model if link.model and link.model != call.model else ""
         hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
         story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
@@ -78,7 +80,7 @@ class Tap:
         told = link.told or bodies.read(body)
         if told is None:
             raise RelayError(Problem.UPSTREAM, "The upstream did not answer with a JSON object.")
-        revealed = bodies.revealed(call, told)
+        revealed = bodies.revealed(_as_kept(call, link), told)
         if revealed:
             self._registry.claim(call, link.place, revealed)
         usage = from_object(told.usage, tier=told.service_tier)
@@ -120,6 +122,13 @@ class Whole:
     def close(self) -> None:
         """Called by the server, always."""
         self._watch.leave(self._live)
+
+
+def _as_kept(call: Call, link: Link) -> Call:
+    """Return a create as one that stores nothing where its upstream keeps nothing: there is nothing to own."""
+    if not call.stores or link.place.policy.store or call.endpoint.kind is not Kind.CREATE:
+        return call
+    return msgspec.structs.replace(call, stores=False)
 
 
 def _end_of(told: bodies.Told) -> End:

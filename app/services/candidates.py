@@ -62,7 +62,7 @@ class Candidates:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._made_of: object = None
-        self._tiers: dict[tuple[str, str], list[Tier]] = {}
+        self._tiers: dict[tuple[str, str, bool], list[Tier]] = {}
 
     def tiers(self, call: Call) -> list[Tier]:
         """Return the tiers of a call, the highest first. Raises ``RelayError`` when nothing serves it."""
@@ -71,11 +71,12 @@ class Candidates:
         entry = self._entry(call)
         if self._made_of is not self._directory.snapshot:
             self._made_of, self._tiers = self._directory.snapshot, {}
-        name = (entry.name, call.endpoint.name)
+        name = (entry.name, call.endpoint.name, call.stores)
         tiers = self._tiers.get(name)
         if tiers is None:
             wanted = (route for route in entry.routes if serves(route, call.endpoint))
-            tiers = self._tiers[name] = _in_tiers(_candidate(route, entry, call.endpoint) for route in wanted)
+            candidates = (_candidate(route, entry, call.endpoint) for route in wanted)
+            tiers = self._tiers[name] = _in_tiers(candidates, keeping=call.stores)
         if not tiers:
             raise RelayError(Problem.MODEL_NOT_FOUND, _elsewhere(entry, call), param="model")
         return tiers
@@ -102,7 +103,7 @@ class Candidates:
         able = [
             Candidate(entry, "", entry.priority, entry.weight)
             for entry in self._directory.snapshot.upstreams.values()
-            if entry.enabled and entry.places and UPSTREAMS[entry.kind].serves(endpoint)
+            if entry.enabled and entry.places and entry.offers(endpoint)
         ]
         if not able:
             raise RelayError(Problem.UNSUPPORTED, "No upstream offers this endpoint.")
@@ -112,7 +113,7 @@ class Candidates:
 def serves(route: RouteEntry, endpoint: Endpoint) -> bool:
     """Whether a route can serve an endpoint as things are configured."""
     upstream: UpstreamEntry = route.upstream
-    return upstream.enabled and bool(upstream.places) and UPSTREAMS[upstream.kind].serves(endpoint)
+    return upstream.enabled and bool(upstream.places) and upstream.offers(endpoint)
 
 
 def _candidate(route: RouteEntry, entry: ModelEntry, endpoint: Endpoint) -> Candidate:
@@ -130,11 +131,13 @@ def _always(_: Candidate) -> bool:
     return True
 
 
-def _in_tiers(candidates: Iterable[Candidate]) -> list[Tier]:
-    tiers: dict[int, list[Candidate]] = {}
+def _in_tiers(candidates: Iterable[Candidate], *, keeping: bool = False) -> list[Tier]:
+    """Return the tiers, the best first; ``keeping`` puts those that keep objects before all others."""
+    tiers: dict[tuple[bool, int], list[Candidate]] = {}
     for candidate in candidates:
-        tiers.setdefault(candidate.priority, []).append(candidate)
-    return [Tier(tiers[priority]) for priority in sorted(tiers, reverse=True)]
+        keeps = keeping and candidate.upstream.policy.store and UPSTREAMS[candidate.upstream.kind].keeps_objects
+        tiers.setdefault((keeps, candidate.priority), []).append(candidate)
+    return [Tier(tiers[rank]) for rank in sorted(tiers, reverse=True)]
 
 
 def _unknown_model(model: str) -> str:

@@ -161,6 +161,9 @@ class Offer:
     def _is_open(self, candidate: Candidate, now: float, out: set[int], *, again: bool) -> bool:
         if candidate.upstream.id in out or (candidate.upstream.id in self._failed_upstreams) is not again:
             return False
+        most = candidate.upstream.policy.max_concurrent
+        if most is not None and self._load_of(candidate) >= most:
+            return False
         health = self._signs.health
         return not health.rests or health.state(candidate.keys(self._call), now) is not State.OUT
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from app.protocol.call import Place
 from app.relay.egress import EgressError
 from app.services.context import context
+from app.services.policies import policy_of
+from app.services.vault import VaultError
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
+    from app.models import Upstream
     from app.relay.egress import Fetched
 
 ADDRESS, CONNECTION, AUTHENTICATION = NAMES = ("address", "connection", "authentication")
@@ -43,9 +47,23 @@ class Probe:
         return next((step for step in self.steps if not step.ok), None)
 
 
-def probe(kind: str, *, base_url: str, key: str) -> Probe:
+def probe_upstream(upstream: Upstream) -> Probe:
+    """Return what comes of asking an upstream for its models with its first enabled credential."""
+    credential = next((each for each in upstream.credentials if each.enabled), None)
+    if credential is None:
+        return Probe([Step(AUTHENTICATION, ok=False, detail=_("This upstream has no enabled credential."))])
+    try:
+        key = context().vault.open(credential.sealed, origin=upstream.base_url)
+    except VaultError as error:
+        return Probe([Step(AUTHENTICATION, ok=False, detail=str(error))])
+    policy = policy_of(upstream)
+    return probe(Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy))
+
+
+def probe(place: Place) -> Probe:
     """Return what comes of asking the upstream for its models: one small request, through the guard of every call."""
-    url, headers = UPSTREAMS[kind].list_request(base_url, key)
+    kind, key = place.kind, place.secret
+    url, headers = UPSTREAMS[kind].list_request(place)
     began = monotonic()
     try:
         fetched = context().egress.fetch("GET", url, headers=headers)

@@ -13,11 +13,14 @@ from sqlalchemy import Connection, Row, Select, select
 from app.models import Credential, Model, Route, Token, Upstream, User
 from app.models.base import utcnow
 from app.protocol.call import Caller, Place
+from app.protocol.endpoints import Endpoint
 from app.protocol.limit import Rule
+from app.protocol.policy import USUAL, Policy
 from app.protocol.price import Price
 from app.services import allowances, pricing
 from app.services.keys import mark
 from app.services.vault import Vault, VaultError
+from app.upstreams import UPSTREAMS
 
 CHUNK = 500
 log = structlog.get_logger()
@@ -36,6 +39,11 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
     places: dict[int, Place]
     resting: frozenset[int] = frozenset()
     weight: int = 1
+    policy: Policy = USUAL
+
+    def offers(self, endpoint: Endpoint) -> bool:
+        """Whether this upstream has an endpoint, as its kind and its policy say."""
+        return UPSTREAMS[self.kind].serves(endpoint) and self.policy.offers(endpoint.name)
 
 
 class RouteEntry(msgspec.Struct, frozen=True):
@@ -131,34 +139,46 @@ def _caller(row: Row[Any], mark_key: str, rules: tuple[Rule, ...]) -> Caller:
 
 
 def _upstreams(connection: Connection, vault: Vault) -> dict[int, UpstreamEntry]:
-    upstreams = connection.execute(select(Upstream.__table__)).all()
-    places: dict[int, dict[int, Place | None]] = {row.id: {} for row in upstreams}
-    by_id = {row.id: row for row in upstreams}
+    upstreams = {row.id: row for row in connection.execute(select(Upstream.__table__))}
+    policies = {row.id: _policy(row) for row in upstreams.values()}
+    places: dict[int, dict[int, Place | None]] = {number: {} for number in upstreams}
     for row in connection.execute(select(Credential.__table__).order_by(Credential.id)):
-        if row.upstream_id in by_id:
-            places[row.upstream_id][row.id] = _place(row, by_id[row.upstream_id], vault) if row.enabled else None
+        upstream = upstreams.get(row.upstream_id)
+        if upstream is not None:
+            policy = policies[upstream.id] or USUAL
+            places[upstream.id][row.id] = _place(row, upstream, vault, policy=policy) if row.enabled else None
     return {
         row.id: UpstreamEntry(
             row.id,
             row.kind,
-            row.enabled,
+            row.enabled and policies[row.id] is not None,
             row.priority,
             places={n: place for n, place in places[row.id].items() if place is not None},
             resting=frozenset(n for n, place in places[row.id].items() if place is None),
             weight=row.weight,
+            policy=policies[row.id] or USUAL,
         )
-        for row in upstreams
+        for row in upstreams.values()
     }
 
 
-def _place(row: Row[Any], upstream: Row[Any], vault: Vault) -> Place | None:
+def _policy(row: Row[Any]) -> Policy | None:
+    """Return an upstream's policy, None for one that this release can't read: it is not called at all then."""
+    try:
+        return USUAL if row.policy is None else msgspec.convert(row.policy, Policy)
+    except msgspec.ValidationError as error:
+        log.error("policy_unusable", upstream=row.id, error=str(error))
+        return None
+
+
+def _place(row: Row[Any], upstream: Row[Any], vault: Vault, *, policy: Policy) -> Place | None:
     """Return a credential with its secret, or None where the vault won't give that away."""
     try:
         secret = vault.open(row.sealed, origin=upstream.base_url)
     except VaultError as error:
         log.error("credential_unusable", credential=row.id, upstream=upstream.id, error=str(error))
         return None
-    return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret)
+    return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret, policy)
 
 
 def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:

@@ -14,7 +14,8 @@ from app.services.addresses import normal_base_url
 from app.services.changes import Change, change
 from app.services.context import context
 from app.services.fields import FieldError, choice, line, number
-from app.services.probe import AUTHENTICATION, Probe, Step, probe
+from app.services.policies import starting
+from app.services.probe import Probe, Step, probe_upstream
 from app.services.vault import VaultError, origin_of
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
@@ -43,14 +44,16 @@ def create(
     priority: int,
     weight: int,
     actor: User | None,
+    preset: str = "",
 ) -> Upstream:
     """Return a new upstream with one credential; ``key`` None says that it wants no key.
 
-    Raises ``UpstreamError`` for the field that can't be used.
+    A ``preset`` gives what is left empty, and the policy. Raises ``UpstreamError`` for the field that can't be used.
     """
-    choice(kind, field="kind", known=UPSTREAMS, refuse=UpstreamError)
-    url = normal_base_url(base_url or UPSTREAMS[kind].default_base_url, refuse=UpstreamError)
-    upstream = Upstream(kind=kind, base_url=url)
+    start = starting(preset, kind=kind, base_url=base_url, refuse=UpstreamError)
+    choice(start.kind, field="kind", known=UPSTREAMS, refuse=UpstreamError)
+    url = normal_base_url(start.base_url, refuse=UpstreamError)
+    upstream = Upstream(kind=start.kind, base_url=url, policy=start.policy)
     _fill(upstream, name=name, priority=priority, weight=weight)
     secret = "" if key is None else _key(key)
     with change("upstream.create", f"upstream {upstream.name}", actor=actor) as told:
@@ -196,14 +199,7 @@ def _probe(upstream_id: int) -> Probe:
     upstream = get(upstream_id)
     if upstream is None:
         raise _no_such()
-    credential = next((each for each in upstream.credentials if each.enabled), None)
-    if credential is None:
-        return Probe([Step(AUTHENTICATION, ok=False, detail=_("This upstream has no enabled credential."))])
-    try:
-        key = context().vault.open(credential.sealed, origin=upstream.base_url)
-    except VaultError as error:
-        return Probe([Step(AUTHENTICATION, ok=False, detail=str(error))])
-    return probe(upstream.kind, base_url=upstream.base_url, key=key)
+    return probe_upstream(upstream)
 
 
 def _carry_over(upstream: Upstream, secret: str | None) -> str | None:

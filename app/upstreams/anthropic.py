@@ -14,16 +14,14 @@ class Anthropic(Adapter):
     """Keys as ``x-api-key``, Messages and token counting."""
 
     kind = "anthropic"
+    auth = "x-api-key"
     label = "Anthropic-compatible"
     default_base_url = "https://api.anthropic.com"
     served = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.protocol is Protocol.ANTHROPIC)
 
-    def list_request(self, base_url: str, key: str) -> tuple[str, dict[str, str]]:
-        url, headers = super().list_request(base_url, key)
-        return f"{url}?limit=1000", headers | {"anthropic-version": VERSION}
-
-    def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
-        return (("x-api-key", secret),) if secret else ()
+    def list_request(self, place: Place) -> tuple[str, dict[str, str]]:
+        url, headers = super().list_request(place)
+        return f"{url}{'&' if '?' in url else '?'}limit=1000", headers | {"anthropic-version": VERSION}
 
     def _outgoing(self, call: Call, place: Place, body: bytes | None, *, object_id: str = "") -> Outgoing:
         outgoing = super()._outgoing(call, place, body, object_id=object_id)

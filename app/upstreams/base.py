@@ -11,6 +11,8 @@ import msgspec
 
 from app.protocol.call import Call, Owned, Place, Target
 from app.protocol.endpoints import Endpoint
+from app.protocol.envelope import Envelope
+from app.upstreams.shape import query_of, shaped
 from app.upstreams.verdict import Verdict, judge
 
 
@@ -31,6 +33,8 @@ class Adapter:
     default_base_url: ClassVar[str]
     served: ClassVar[frozenset[str]]
     """Names of the endpoints that this kind of upstream has."""
+    auth: ClassVar[str] = "bearer"
+    """How a secret travels: ``bearer``, or the name of the header that it stands in alone."""
     keeps_objects: ClassVar[bool] = True
     """Whether what it stores can be read back; otherwise its owner is told 501."""
 
@@ -58,9 +62,10 @@ class Adapter:
         """Return what an answer means, None for a good one; a kind with failures of its own looks for these first."""
         return judge(status, headers, body, call=call)
 
-    def list_request(self, base_url: str, key: str) -> tuple[str, dict[str, str]]:
+    def list_request(self, place: Place) -> tuple[str, dict[str, str]]:
         """Return URL and headers that ask an upstream for its models."""
-        return join(base_url, "/v1/models"), dict(self._credential(key))
+        url = join(place.base_url, "/v1/models") + (f"?{place.policy.query}" if place.policy.query else "")
+        return url, dict(self._credential(place.secret, place.policy.auth)) | place.policy.set_headers
 
     def listed(self, body: bytes) -> list[str]:
         """Return the model ids of a model list, sorted. Raises ``ValueError`` for anything else."""
@@ -69,15 +74,23 @@ class Adapter:
         except (ValueError, TypeError, KeyError):
             raise ValueError("the answer is not a list of models") from None
 
-    def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
-        raise NotImplementedError
+    def _credential(self, secret: str, auth: str = "") -> tuple[tuple[str, str], ...]:
+        """Return the header that carries a secret."""
+        auth = auth or self.auth
+        if not secret or auth == "none":
+            return ()
+        return (("authorization", f"Bearer {secret}"),) if auth == "bearer" else ((auth, secret),)
 
     def _body(self, call: Call, target: Target) -> bytes | None:
         if call.body is None:
             return None
-        if target.model and target.model != call.model:
-            return call.body.with_members({"model": msgspec.json.encode(target.model)}).body
-        return call.body.body
+        body = shaped(call.body, call, target)
+        forced = self._forced(call, body, target)
+        return body.with_members(forced).body if forced else body.body
+
+    def _forced(self, call: Call, body: Envelope, target: Target) -> dict[str, bytes]:
+        """Return the members that Realms itself sets, whatever the caller or a policy says."""
+        return {}
 
     def _object_body(self, call: Call) -> bytes | None:
         return None if call.body is None else call.body.body
@@ -85,8 +98,11 @@ class Adapter:
     def _outgoing(self, call: Call, place: Place, body: bytes | None, *, object_id: str = "") -> Outgoing:
         path = call.endpoint.path.replace("<object_id>", quote(object_id, safe=""))
         path = path.replace("<item_id>", quote(call.item_id, safe=""))
-        url = join(place.base_url, path) + (f"?{call.query}" if call.query else "")
-        headers = (*call.headers, *self._credential(place.secret))
+        query = query_of(call, place.policy) if place.policy.query else call.query
+        url = join(place.base_url, path) + (f"?{query}" if query else "")
+        headers = (*call.headers, *self._credential(place.secret, place.policy.auth))
+        if place.policy.set_headers:
+            headers = (*headers, *((name.lower(), value) for name, value in place.policy.set_headers.items()))
         return Outgoing(call.endpoint.method, url, headers, body)
 
 

@@ -29,26 +29,23 @@ class OpenAI(Adapter):
     def added(self, call: Call, target: Target) -> tuple[str, ...]:
         if call.endpoint.name != "chat.create" or call.body is None:
             return ()
-        return tuple(name for name in _chat_changes(call, call.body, target.without) if name not in call.body)
+        return tuple(name for name in _chat_changes(call, call.body, _unwanted(target)) if name not in call.body)
 
-    def _credential(self, secret: str) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {secret}"),) if secret else ()
-
-    def _body(self, call: Call, target: Target) -> bytes | None:
-        if call.body is None:
-            return None
-        changes: dict[str, bytes] = {}
-        if target.model and target.model != call.model:
-            changes["model"] = msgspec.json.encode(target.model)
-        if call.endpoint.name == "chat.create":
-            changes |= _chat_changes(call, call.body, target.without)
-        return call.body.with_members(changes).body if changes else call.body.body
+    def _forced(self, call: Call, body: Envelope, target: Target) -> dict[str, bytes]:
+        return _chat_changes(call, body, _unwanted(target)) if call.endpoint.name == "chat.create" else {}
 
     def _object_body(self, call: Call) -> bytes | None:
         if call.body is not None and call.endpoint.name == "chat.update" and "metadata" in call.body:
             marked = _marked_metadata(call.body, call.caller.owner_mark)
             return call.body.with_members(marked).body if marked else call.body.body
         return super()._object_body(call)
+
+
+def _unwanted(target: Target) -> frozenset[str]:
+    """Return the members that aren't to be added at a target: as its policy says, and as its answers have taught."""
+    policy = target.place.policy
+    told = {"metadata": policy.metadata and policy.store, "stream_options": policy.stream_options}
+    return target.without | {name for name, wanted in told.items() if not wanted}
 
 
 def _chat_changes(call: Call, body: Envelope, without: frozenset[str]) -> dict[str, bytes]:

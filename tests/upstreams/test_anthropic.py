@@ -45,6 +45,6 @@ def test_the_query_and_the_body_pass_and_a_route_renames():
 
 
 def test_the_list_of_models_is_asked_for_in_one_page():
-    url, headers = Anthropic().list_request("https://a.example", "k")
+    url, headers = Anthropic().list_request(Place(1, 2, "anthropic", "https://a.example", "k"))
     assert url == "https://a.example/v1/models?limit=1000"
     assert headers == {"x-api-key": "k", "anthropic-version": VERSION}

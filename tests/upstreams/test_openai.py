@@ -110,7 +110,7 @@ def test_all_changes_come_together_and_the_rest_keeps_its_bytes():
 
 
 def test_the_list_of_models_is_asked_for_with_the_key():
-    assert OpenAI().list_request("https://a.example", "k") == (
+    assert OpenAI().list_request(Place(1, 2, "openai", "https://a.example", "k")) == (
         "https://a.example/v1/models",
         {"authorization": "Bearer k"},
     )

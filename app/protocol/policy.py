@@ -1,0 +1,92 @@
+"""What an operator wants otherwise at one upstream: which endpoints it offers, and how requests to it are changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from app.protocol.endpoints import BY_NAME
+
+Auth = Literal["", "bearer", "x-api-key", "api-key", "none"]
+PATH_DEPTH_MAX = 5
+TAKEN_MEMBERS = frozenset({"model", "stream", "store"})
+"""Members of a body that decide where a call goes and what comes back; a route and ``store`` see to them."""
+TAKEN_HEADERS = frozenset({
+    "host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding", "authorization",
+    "x-api-key", "api-key", "cookie", "te", "upgrade", "trailer", "expect", "proxy-authorization",
+})  # fmt: skip
+"""Headers that are the transport's or the credential's own."""
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_QUERY = re.compile(r"[A-Za-z0-9._~%=&+-]{0,200}")
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The wishes; each left alone means: as usual for the kind.
+
+    ``set`` and ``drop`` name members of a body by a path with dots. Times in seconds.
+    """
+
+    preset: str = ""
+    endpoints: tuple[str, ...] | None = None
+    auth: Auth = ""
+    query: str = ""
+    store: bool = True
+    """Whether it keeps objects. Otherwise nothing is stored there, whatever the caller asks for."""
+    metadata: bool = True
+    """Whether the owner's mark may be put into the metadata of what is stored."""
+    stream_options: bool = True
+    """Whether a stream's usage may be asked for."""
+    first_byte_s: float | None = None
+    idle_s: float | None = None
+    max_concurrent: int | None = None
+    service_tiers: tuple[str, ...] | None = None
+    effort_suffix: bool = False
+    """Whether a model's name may end in ``-low``, ``-medium``, ``-high``, … for the effort of its reasoning."""
+    set_headers: dict[str, str] = msgspec.field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    set: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def offers(self, endpoint: str) -> bool:
+        """Whether an endpoint of the kind is offered."""
+        return self.endpoints is None or endpoint in self.endpoints
+
+
+USUAL = Policy()
+_decoder = msgspec.json.Decoder(Policy)
+
+
+def read(text: str | bytes) -> Policy:
+    """Return the policy that a JSON text says. Raises ``ValueError`` with a sentence on what is wrong with it."""
+    try:
+        policy = _decoder.decode(text or b"{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ValueError(str(error)) from None
+    for problem in _problems(policy):
+        raise ValueError(problem)
+    return policy
+
+
+def _problems(policy: Policy) -> list[str]:
+    """Return what can't be meant."""
+    found = [f"endpoints: there is no {name}" for name in policy.endpoints or () if name not in BY_NAME]
+    found += [f"{name}: must be above 0" for name in _LIMITS if (getattr(policy, name) or 1) <= 0]
+    if not _QUERY.fullmatch(policy.query):
+        found.append("query: must be like api-version=preview, without a question mark")
+    for name, value in policy.set_headers.items():
+        if not _TOKEN.fullmatch(name) or name.lower() in TAKEN_HEADERS or name.lower().startswith("x-forwarded-"):
+            found.append(f"set_headers: {name[:100]} can't be set")
+        elif not value.isascii() or not value.isprintable() or len(value) > 2000:
+            found.append(f"set_headers: the value of {name} must be printable ASCII")
+    for member, paths in (("drop", policy.drop), ("set", tuple(policy.set))):
+        found += [f"{member}: {path[:100]!r} can't be changed" for path in paths if not _is_changeable(path)]
+    return found
+
+
+_LIMITS = ("first_byte_s", "idle_s", "max_concurrent")
+
+
+def _is_changeable(path: str) -> bool:
+    parts = path.split(".")
+    return all(parts) and len(parts) <= PATH_DEPTH_MAX and parts[0] not in TAKEN_MEMBERS and path.isprintable()

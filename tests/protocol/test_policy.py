@@ -1,0 +1,65 @@
+"""A policy is read strictly: what can't be meant is told when it is saved, not when a call fails."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.protocol.policy import USUAL, Policy, read
+
+GOOD = {
+    "endpoints": ["chat.create"], "auth": "api-key", "query": "api-version=preview", "store": False,
+    "first_byte_s": 20, "idle_s": 5.5, "max_concurrent": 3, "service_tiers": ["default"], "effort_suffix": True,
+    "set_headers": {"x-title": "Realms"}, "drop": ["user", "reasoning.summary"], "set": {"reasoning.effort": "high"},
+}  # fmt: skip
+
+
+def test_every_wish_is_read():
+    policy = read(json.dumps(GOOD))
+    assert (policy.endpoints, policy.store, policy.set) == (("chat.create",), False, {"reasoning.effort": "high"})
+
+
+@pytest.mark.parametrize("text", ["", "{}", b"{}"])
+def test_nothing_is_as_usual(text):
+    assert read(text) == USUAL == Policy()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"endpoint": ["chat.create"]},
+        {"endpoints": ["chat.creat"]},
+        {"auth": "basic"},
+        {"query": "?api-version=1"},
+        {"query": "a b"},
+        {"first_byte_s": -1},
+        {"max_concurrent": -1},
+        {"max_concurrent": "many"},
+        {"set_headers": {"Authorization": "Bearer x"}},
+        {"set_headers": {"x-api-key": "x"}},
+        {"set_headers": {"X-Forwarded-For": "1.2.3.4"}},
+        {"set_headers": {"x-a": "b\r\nx-c: d"}},
+        {"set_headers": {"x a": "b"}},
+        {"drop": ["model"]},
+        {"drop": [""]},
+        {"drop": ["a..b"]},
+        {"set": {"stream": False}},
+        {"set": {"store.x": 1}},
+        {"set": {"a.b.c.d.e.f": 1}},
+        [],
+        5,
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence(wrong):
+    with pytest.raises(ValueError, match=r"\w"):
+        read(json.dumps(wrong))
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text):
+    try:
+        read(text)
+    except ValueError as error:
+        assert str(error)
