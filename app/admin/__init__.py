@@ -9,4 +9,14 @@ from app.web import people
 blueprint = Blueprint("admin", __name__)
 blueprint.before_request(people.require_admin)
 
-from app.admin import catalog, credentials, overview, policies, upstreams, users  # noqa: E402, F401 - views register themselves
+from app.admin import (  # noqa: E402, F401 - views register themselves
+    catalog,
+    credentials,
+    limits,
+    overview,
+    policies,
+    prices,
+    traffic,
+    upstreams,
+    users,
+)

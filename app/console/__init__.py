@@ -23,4 +23,4 @@ def enter() -> ResponseReturnValue | None:
     return None if request.endpoint in OPEN else people.require_sign_in()
 
 
-from app.console import account, connect, dashboard, door, tokens  # noqa: E402, F401 - views register themselves
+from app.console import account, connect, dashboard, door, limits, tokens, usage  # noqa: E402, F401 - views register themselves

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import gevent
 import msgspec
 
 from app.models.base import utcnow
@@ -57,11 +58,16 @@ class Offer(msgspec.Struct, frozen=True):
 
 def offers() -> list[Offer]:
     """Return what the list says about each model of the catalogue that it knows; patterns have no price there."""
-    from genai_prices.data_snapshot import get_snapshot
-
-    known = get_snapshot()
+    known = gevent.get_hub().threadpool.apply(_read)
     found = (_offer(known, model) for model in catalog.list_models() if not model.name.endswith("*"))
     return [offer for offer in found if offer is not None]
+
+
+def _read() -> Any:
+    """Load the list, in a thread of its own: nobody's stream waits for the import."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot()
 
 
 def take(wanted: Collection[str], *, actor: User | None) -> int:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from babel.dates import format_timedelta
 from flask import request, url_for
-from flask_babel import format_datetime, format_decimal, get_locale
+from flask_babel import format_datetime, format_decimal, format_percent, get_locale
 from flask_babel import gettext as _
 
 from app.models.base import utcnow
+from app.protocol.price import dollars
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +28,7 @@ def init_app(app: Flask) -> None:
     """Teach the templates our words."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(ago=ago, moment=moment, count=count, duration=duration)
+    app.jinja_env.filters.update(ago=ago, moment=moment, count=count, duration=duration, money=money, share=share)
     app.jinja_env.globals.update(asset=asset, here=here)
 
 
@@ -47,6 +48,16 @@ def moment(at: datetime) -> str:
 def count(number: int | None) -> str:
     """Return a count with the reader's separators; what is unknown is shown as unknown, never as zero."""
     return UNKNOWN if number is None else str(format_decimal(number))
+
+
+def money(nanos: int | None) -> str:
+    """Return an amount of nano-dollars as people write it; what is unknown is shown as unknown."""
+    return UNKNOWN if nanos is None else dollars(nanos)
+
+
+def share(part: float | None) -> str:
+    """Return a part of 1 in percent."""
+    return UNKNOWN if part is None else str(format_percent(part, "0%"))
 
 
 def duration(ms: int | None) -> str:

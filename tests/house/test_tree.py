@@ -57,7 +57,12 @@ COVERED_ELSEWHERE = {
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),
     "web/filters.py": (["console/test_dashboard.py"], "numbers and moments as pages show them"),
     "web/forms.py": (["web/test_guard.py", "console/test_tokens.py"], "forms as browsers send them"),
+    "web/limits.py": (["admin/test_limits.py"], "a form that both rooms show, as browsers send it"),
     "web/people.py": (["console/test_door.py"], "signing in and out, with browsers"),
+    "web/records.py": (
+        ["console/test_usage.py", "admin/test_traffic.py"],
+        "filters, cursors and CSV, as pages ask for them",
+    ),
     "web/reveal.py": (["console/test_tokens.py"], "a secret that is shown once"),
     "web/tries.py": (["console/test_door.py"], "failed sign-ins, with browsers"),
     "api/errors.py": (["contract/test_errors.py", "api/test_paths.py"], "every failure in the caller's protocol"),

@@ -10,9 +10,9 @@ import pytest
 from tests.pages.looking import AXE, look
 
 OPEN = ["/login"]
-ALICE = ["/", "/tokens", "/tokens/new", "/connect", "/account"]
+ALICE = ["/", "/tokens", "/tokens/new", "/usage", "/usage/conversations", "/connect", "/account"]
 ADMIN = ["/admin", "/admin/upstreams", "/admin/upstreams/new", "/admin/upstreams/1", "/admin/models", "/admin/models/1"]
-ADMIN += ["/admin/users", "/admin/users/new", "/admin/users/2", "/nothing-here"]
+ADMIN += ["/admin/users", "/admin/requests", "/admin/prices", "/admin/users/new", "/admin/users/2", "/nothing-here"]
 PAGES = [("", path) for path in OPEN] + [("alice", path) for path in ALICE] + [("admin", path) for path in ADMIN]
 SHOTS = os.environ.get("REALMS_TEST_SHOTS")
 """A folder for a picture of each, where somebody wants to look at them."""

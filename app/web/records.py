@@ -1,0 +1,134 @@
+"""Request records on pages and in exports: filters and cursors in the address, and CSV that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, request
+
+from app.protocol.price import exact_dollars
+from app.services import history
+from app.services.history import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Engine
+
+    from app.services.history import Cursor
+
+ENDS = ("completed", "failed", "refused", "client_left", "upstream_cut", "slow_reader", "drained", "aborted", "pending")
+END_CHOICES = tuple((end, end) for end in ENDS)
+NAMES = ("model", "token", "user", "upstream", "status", "stream", "end", "since", "until", "conversation")
+RISKY = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula."""
+RECORD_COLUMNS = (
+    "at", "id", "request_id", "user_id", "token_id", "endpoint", "model", "upstream_model", "stream", "status", "end",
+    "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in", "bytes_out", "usage_state", "input_tokens",
+    "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
+    "conversation",
+)  # fmt: skip
+
+
+def asked(*, user_id: int | None = None) -> Filter:
+    """Return the filter that the address of this page asks for; ``user_id`` is whose records may be seen at all."""
+    args = request.args
+    stream = {"1": True, "0": False}.get(args.get("stream", ""))
+    status = args.get("status", "")
+    until = _day(args.get("until", ""))
+    return Filter(
+        user_id=user_id if user_id is not None else _number(args.get("user", "")),
+        token_id=_number(args.get("token", "")),
+        upstream_id=_number(args.get("upstream", "")) if user_id is None else None,
+        conversation=args.get("conversation", "")[:32],
+        model=args.get("model", "").strip()[:200],
+        status=status if status in {"ok", "error"} or (len(status) == 3 and _number(status)) else "",
+        stream=stream,
+        end=args.get("end", "") if args.get("end") in ENDS else "",
+        since=_day(args.get("since", "")),
+        until=None if until is None else until + timedelta(days=1),
+    )
+
+
+def values() -> dict[str, str]:
+    """Return what is asked for as it stands in the address, for links and for the fields of the filter."""
+    return {name: request.args[name][:200] for name in NAMES if request.args.get(name)}
+
+
+def cursor() -> Cursor | None:
+    """Return where the page begins; None is the newest record."""
+    moment, _, record_id = request.args.get("after", "").partition("-")
+    if not (moment.isascii() and moment.isdecimal() and len(moment) <= 16):
+        return None
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(moment)), record_id[:32]
+
+
+def written(after: Cursor | None) -> str:
+    """Return a cursor as it stands in an address."""
+    if after is None:
+        return ""
+    since = after[0] - datetime.fromtimestamp(0, UTC)
+    return f"{since // timedelta(microseconds=1)}-{after[1]}"
+
+
+def records_csv(engine: Engine, wanted: Filter, *, internal: bool) -> Response:
+    """Return all records that fit, streamed; ``internal`` adds which upstream served each."""
+    columns = (*RECORD_COLUMNS, "upstream_id", "credential_id") if internal else RECORD_COLUMNS
+    portions = ([_record(row, columns) for row in rows] for rows in history.every(engine, wanted))
+    return _csv("requests.csv", (*columns, "cost_usd"), portions)
+
+
+def sums_csv(name: str, key: str, rows: Iterable[tuple[Any, Any]]) -> Response:
+    """Return sums by hour, day, model or whatever ``key`` says."""
+    head = (key, "requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    found = []
+    for by, sums in rows:
+        counts = [getattr(sums, column) for column in head[1:]]
+        found.append([_plain(by), *counts, exact_dollars(sums.cost_nanos)])
+    return _csv(name, (*head, "cost_usd"), iter([found]))
+
+
+def _csv(name: str, head: Iterable[str], portions: Iterator[list[list[Any]]]) -> Response:
+    def pieces() -> Iterator[str]:
+        yield _lines([list(head)])
+        for rows in portions:
+            yield _lines(rows)
+
+    answer = Response(pieces(), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _lines(rows: list[list[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([[_safe(cell) for cell in row] for row in rows])
+    return out.getvalue()
+
+
+def _safe(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(RISKY) else cell
+
+
+def _record(row: Any, columns: tuple[str, ...]) -> list[Any]:
+    cost = "" if row.cost_nanos is None else exact_dollars(row.cost_nanos)
+    return [*(_plain(getattr(row, name)) for name in columns), cost]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return "" if value is None else value
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None

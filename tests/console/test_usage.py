@@ -1,0 +1,143 @@
+"""One's own requests on pages and in exports: filtered in the address, and nobody else's."""
+
+import csv
+import io
+
+import pytest
+
+from app.extensions import db
+from app.protocol.price import Price, Rates, Tariff, bill
+from app.protocol.record import End
+from app.services import accounts, posting
+from tests.rooms import ADMIN, ALICE
+from tests.services.writing import record
+
+PRICE = Price(1, 0.0, Tariff(Rates(input=2_000_000_000, cache_read=1_000_000_000, output=8_000_000_000)))
+
+
+def keep(app, email, *numbers, **more):
+    with app.app_context():
+        user = accounts.by_email(email)
+        kept = []
+        for number in numbers:
+            fields = {"user_id": user.id, "model": f"model-{number}"} | more
+            paid = bill(PRICE, record(number, **fields).usage)
+            kept.append(record(number, cost=paid.cost, price=paid.price, **fields))
+        with db.engine.begin() as connection:
+            posting.post(connection, kept, again=False)
+
+
+def models(page):
+    return [cell.get_text(strip=True) for cell in page.soup.find_all("td", attrs={"data-label": "Model"})]
+
+
+@pytest.fixture
+def busy(app, alice_there):
+    keep(app, ALICE, *range(1, 4))
+    keep(app, ALICE, 4, status=500, end=End.UPSTREAM_CUT, stream=True, conversation="c" * 32)
+    keep(app, ADMIN, 9)
+    return alice_there
+
+
+def test_nothing_yet_leads_to_a_client(alice_there):
+    assert alice_there.get("/usage").soup.find(class_="empty").a["href"] == "/connect"
+    assert "No conversations yet" in alice_there.get("/usage/conversations").text
+
+
+def test_ones_own_requests_are_listed_with_their_cost(busy):
+    page = busy.get("/usage")
+    assert models(page) == ["model-4", "model-3", "model-2", "model-1"]
+    assert "$0.000037" in page.text
+    assert "model-9" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("model=model-2", [2]),
+        ("status=error", [4]),
+        ("status=ok", [3, 2, 1]),
+        ("status=500&stream=1", [4]),
+        ("end=upstream_cut", [4]),
+        ("conversation=" + "c" * 32, [4]),
+        ("since=2027-01-15&until=2027-01-15", [4, 3, 2, 1]),
+        ("since=2027-01-16", []),
+        ("since=rubbish&status=x&end=y&token=z&after=q&stream=7", [4, 3, 2, 1]),
+        ("user=1&upstream=99", [4, 3, 2, 1]),
+    ],
+)
+def test_filters_stand_in_the_address(busy, query, found):
+    page = busy.get(f"/usage?{query}")
+    assert models(page) == [f"model-{n}" for n in found]
+    assert found or "Nothing fits" in page.text
+
+
+def test_older_ones_are_a_page_away(app, alice_there):
+    keep(app, ALICE, *range(60))
+    page = alice_there.get("/usage?status=ok")
+    assert len(models(page)) == 50
+    older = page.soup.find("a", string=lambda text: text and "Older" in text)["href"]
+    assert "status=ok" in older
+    rest = alice_there.get(older)
+    assert len(models(rest)) == 10
+    assert not set(models(page)) & set(models(rest))
+
+
+def test_one_request_shows_its_working_and_no_upstream(busy):
+    page = busy.get(f"/usage/{record(1).id}")
+    assert page.title == "Request req_1 · Realms"
+    for told in ("$0.000004", "$0.000001", "$0.000032", "$0.000037", "Fresh input"):
+        assert told in page.text
+    assert "upstream_error" in page.text
+    assert "credential" not in page.text
+    assert page.soup.find("td", attrs={"data-label": "Request id there"}).get_text(strip=True) == "–"
+
+
+def test_nobody_elses_request_is_shown(busy):
+    assert busy.get(f"/usage/{record(9).id}").status == 404
+    assert busy.get("/usage/nothing").status == 404
+
+
+def test_what_is_not_known_is_said_to_be_unknown(app, alice_there):
+    keep(app, ALICE, 1)
+    with app.app_context():
+        db.session.execute(db.text("UPDATE records SET cost_nanos = NULL, price = NULL, usage_state = 'estimated'"))
+        db.session.commit()
+    page = alice_there.get(f"/usage/{record(1).id}")
+    assert "Nobody knows what it cost" in page.text
+    assert "estimated from sizes" in page.text
+
+
+def test_conversations_are_grouped(busy):
+    page = busy.get("/usage/conversations")
+    assert page.soup.find("a", href="/usage?conversation=" + "c" * 32)
+    assert "$0.000037" in page.text
+
+
+def rows(answer):
+    return list(csv.reader(io.StringIO(answer.html)))
+
+
+def test_requests_are_exported_as_the_page_filters_them(busy):
+    answer = busy.get("/usage/requests.csv?status=ok")
+    head, *found = rows(answer)
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert [row[head.index("model")] for row in found] == ["model-3", "model-2", "model-1"]
+    assert found[0][head.index("cost_usd")] == "0.000037000"
+    assert "upstream_id" not in head
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx"])
+def test_no_cell_is_a_formula(app, alice_there, text):
+    keep(app, ALICE, 1, model=text)
+    head, row = rows(alice_there.get("/usage/requests.csv"))
+    assert row[head.index("model")] == f"'{text}"
+
+
+def test_sums_are_exported(app, alice_there):
+    from app.models.base import utcnow
+
+    keep(app, ALICE, 1, 2, at=utcnow().timestamp())
+    for step in ("hours", "days"):
+        head, row = rows(alice_there.get(f"/usage/{step}.csv"))
+        assert (head[0], row[head.index("requests")], row[head.index("cost_usd")]) == (step[:-1], "2", "0.000074000")
