@@ -20,13 +20,19 @@ _BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
 
 
 class Envelope:
-    """One JSON object: its bytes, and its top-level members in order."""
+    """One JSON object: its bytes, and its top-level members in order. ``size`` is that of the bytes."""
 
-    __slots__ = ("_members", "body")
+    __slots__ = ("_members", "body", "size")
 
     def __init__(self, body: bytes, members: dict[str, msgspec.Raw]) -> None:
         self.body = body
+        self.size = len(body)
         self._members = members
+
+    def forget(self) -> None:
+        """Let go of what nobody needs any more once a stream is under way; that may stand for an hour."""
+        self.body = b""
+        self._members = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._members

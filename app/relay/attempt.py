@@ -180,6 +180,8 @@ def _read_until(link: Link, moment: float) -> bytes | None:
         if timeout is not late:
             raise
         return None
+    finally:
+        del late  # it holds this frame, and with it all of the call, until somebody collects garbage
 
 
 def _read_whole(link: Link) -> HiddenError | None:

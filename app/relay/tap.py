@@ -69,6 +69,8 @@ class Tap:
         renamed = call.model if link.model and link.model != call.model else ""
         hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
         story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
+        if call.body is not None:
+            call.body.forget()
         return Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
 
     # -- one JSON body ----------------------------------------------------------------------------------------------

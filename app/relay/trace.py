@@ -110,7 +110,7 @@ class Trace:
         accepted = self._attempts and 200 <= (self._attempts[-1].status or 0) < 300
         if not accepted or end in UNGUESSED or self._call.endpoint.kind is not Kind.CREATE:
             return usage
-        size = 0 if self._call.body is None else len(self._call.body.body)
+        size = 0 if self._call.body is None else self._call.body.size
         written = max(0, self._events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
         return usage.at_least(input=tokens_of(size), output=written)
 
@@ -130,7 +130,7 @@ class Trace:
             status=DIED_STATUS,
             end=End.ABORTED,
             total_ms=0,
-            bytes_in=0 if call.body is None else len(call.body.body),
+            bytes_in=0 if call.body is None else call.body.size,
             conversation=self.conversation,
         )
 
