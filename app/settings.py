@@ -59,6 +59,11 @@ class Settings(BaseModel):
     admin_email: str = ""
     admin_password: SecretStr = SecretStr("")
 
+    # How long it keeps what it doesn't need; 0 is for ever
+    records_days: int = Field(default=90, ge=0, le=36_500)
+    audit_days: int = Field(default=730, ge=0, le=36_500)
+    deleted_days: int = Field(default=90, ge=0, le=36_500)
+
     # What callers may send, and how long anyone may take
     body_max_mb: float = Field(default=32, gt=0, le=1024)
     body_s: float = Field(default=30, gt=0)

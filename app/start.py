@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import create_app, settings
 from app.extensions import db
-from app.services import schema, setup
+from app.services import leaving, schema, setup
 from app.services.accounts import AccountError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _unprepared() -> str | None:
     """Return what is wrong with the database or the administrator that the settings name, or None."""
     try:
         app = create_app()
+        leaving.end(settings.load().data_dir)
         with app.app_context():
             return _behind() or _without_admin()
     except (SQLAlchemyError, ModuleNotFoundError) as error:

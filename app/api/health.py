@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify
 
 from app.api import machinery
+from app.services import leaving
 from app.settings import VERSION
 
 BUILD_TIME = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC).isoformat(timespec="seconds")
@@ -33,9 +34,10 @@ def livez() -> Response:
 
 
 def readyz() -> tuple[Response, int]:
-    """This worker can serve calls: it isn't on its way out, and its configuration isn't stale."""
+    """This worker can serve calls: neither it nor its host is on the way out, and its configuration isn't stale."""
     parts = machinery()
-    ready = not parts.drain.draining and parts.directory.age_s() < parts.settings.auth_stale_max_s
+    staying = not parts.drain.draining and not leaving.is_told(parts.settings.data_dir)
+    ready = staying and parts.directory.age_s() < parts.settings.auth_stale_max_s
     return jsonify({"status": "ok" if ready else "not ready"}), 200 if ready else 503
 
 

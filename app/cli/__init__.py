@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.cli.doctor import doctor
+from app.cli.host import chores, drain
 from app.cli.keys import keys
 from app.cli.limits import limits
 from app.cli.models import models
@@ -19,5 +20,5 @@ if TYPE_CHECKING:
 
 def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
-    for command in (admin, users, setup_link, tokens, upstreams, models, prices, limits, keys, doctor):
+    for command in (admin, users, setup_link, tokens, upstreams, models, prices, limits, keys, chores, drain, doctor):
         app.cli.add_command(command)

@@ -31,7 +31,7 @@ def start(user: User, *, user_agent: str) -> str:
     """Return the secret for the cookie of a browser in which ``user`` has just given the password."""
     secret = secrets.token_urlsafe(32)
     seen = "".join(c for c in user_agent[:USER_AGENT_LONGEST] if c.isprintable())
-    db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, _over(utcnow())))
+    db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, over(utcnow())))
     db.session.add(SignIn(digest=_digest(secret), user_id=user.id, user_agent=seen))
     db.session.commit()
     return secret
@@ -73,7 +73,7 @@ def end_all(user_id: int, *, actor: User | None = None) -> None:
 
 def list_for(user: User) -> list[SignIn]:
     """Return the browsers in which ``user`` is signed in, the last used first."""
-    rows = select(SignIn).where(SignIn.user_id == user.id, ~_over(utcnow())).order_by(SignIn.seen_at.desc())
+    rows = select(SignIn).where(SignIn.user_id == user.id, ~over(utcnow())).order_by(SignIn.seen_at.desc())
     return list(db.session.scalars(rows))
 
 
@@ -93,12 +93,13 @@ def is_this(sign_in: SignIn, secret: str) -> bool:
 
 
 def _load(secret: str) -> SignIn | None:
-    wanted = select(SignIn).where(SignIn.digest == _digest(secret), ~_over(utcnow()), User.disabled_at.is_(None))
+    wanted = select(SignIn).where(SignIn.digest == _digest(secret), ~over(utcnow()), User.disabled_at.is_(None))
     query = wanted.join(SignIn.user).options(contains_eager(SignIn.user)).execution_options(populate_existing=True)
     return db.session.scalar(query)
 
 
-def _over(now: datetime) -> ColumnElement[bool]:
+def over(now: datetime) -> ColumnElement[bool]:
+    """Return what holds for sign-ins that have run out."""
     return or_(SignIn.seen_at < now - IDLE, SignIn.created_at < now - ABSOLUTE)
 
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 import pytest
 import yaml
 
+from app import settings
 from app.settings import SECRET_NAMES, Settings
 from tests.house.reading import ROOT
 
@@ -16,6 +17,7 @@ DEPLOY = ROOT / "deploy"
 FILES = [ROOT / "Dockerfile", ROOT / "compose.yaml", *sorted(path for path in DEPLOY.iterdir() if path.is_file())]
 KNOWN = {f"REALMS_{name.upper()}" for name in Settings.model_fields} | {f"REALMS_{name}_FILE" for name in SECRET_NAMES}
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+K8S = {part["kind"]: part for part in yaml.safe_load_all((DEPLOY / "k8s.yaml").read_text())}
 DRAIN_S = Settings.model_fields["drain_s"].default
 LONGEST_S = Settings.model_fields["stream_total_s"].default
 
@@ -87,7 +89,7 @@ def test_every_secret_and_volume_of_compose_is_declared():
     for service in COMPOSE["services"].values():
         assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
         assert {volume.partition(":")[0] for volume in service["volumes"]} <= COMPOSE["volumes"].keys()
-        for name, value in service["environment"].items():
+        for name, value in service.get("environment", {}).items():
             if name.endswith("_FILE"):
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
 
@@ -99,6 +101,55 @@ def test_compose_lets_streams_finish_and_gives_away_nothing():
     assert realms["read_only"]
     assert realms["cap_drop"] == ["ALL"]
     assert all(port.startswith("127.0.0.1:") for port in realms["ports"])
+
+
+def test_compose_runs_the_chores_and_shares_counters_among_workers():
+    services = COMPOSE["services"]
+    assert services["chores"]["command"][:3] == ["flask", "chores", "--every"]
+    assert services["realms"]["environment"]["REALMS_REDIS_URL"] == "redis://redis:6379/0"
+    for name in ("chores", "realms"):
+        load(services[name]["environment"], chosen=lambda value: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
+
+
+def load(environment, chosen=str):
+    """The settings that such an environment makes, the secrets' files written."""
+    sound = {"DATABASE_URL": "postgresql://realms:x@database/realms", "REDIS_URL": "redis://redis"}
+    plain = {}
+    for name, value in environment.items():
+        secret = name.removeprefix("REALMS_").removesuffix("_FILE")
+        plain[name.removesuffix("_FILE")] = sound.get(secret, "k" * 64) if name.endswith("_FILE") else chosen(value)
+    return settings.load(plain)
+
+
+# -- Kubernetes -------------------------------------------------------------------------------------------------------
+def test_kubernetes_lets_streams_finish_and_asks_before_it_sends():
+    pod = K8S["StatefulSet"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    drain = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert drain[:3] == ["flask", "drain", "--wait"]
+    assert pod["terminationGracePeriodSeconds"] > DRAIN_S + 5 + float(drain[3])
+    ready = container["readinessProbe"]
+    assert ready["httpGet"]["path"] == "/readyz"
+    assert float(drain[3]) > ready["periodSeconds"] * ready["failureThreshold"]
+    made = load({each["name"]: each["value"] for each in container["env"]})
+    assert made.https
+    assert made.keepalive_s == 75
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "CronJob"])
+def test_kubernetes_gives_away_nothing(kind):
+    spec = K8S[kind]["spec"]
+    pod = (spec["jobTemplate"]["spec"] if kind == "CronJob" else spec)["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert not pod["automountServiceAccountToken"]
+    [container] = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert not container["securityContext"]["allowPrivilegeEscalation"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted == {"data": "/data", "tmp": "/tmp", "secrets": "/run/secrets/realms"}
+    assert load({each["name"]: each["value"] for each in container["env"]}).database_url
 
 
 # -- systemd ----------------------------------------------------------------------------------------------------------
