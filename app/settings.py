@@ -27,6 +27,13 @@ SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_
 NEEDED = ("secret_key", "vault_keys")
 """Secrets that nothing works without."""
 SECRET_MIN = 32
+DRIVERS = {
+    "postgresql://": "postgresql+psycopg://",
+    "postgres://": "postgresql+psycopg://",
+    "mysql://": "mysql+pymysql://",
+    "mariadb://": "mysql+pymysql://",
+}
+"""What a plain database URL begins with, and what it stands for: drivers that wait cooperatively."""
 MAKE_ONE = "make one with: openssl rand -base64 32"
 CLIENT_NAMES = frozenset({"REALMS_TOKEN"})
 """Names that belong to clients on the same machine; the server knows and ignores them."""
@@ -164,7 +171,7 @@ def _words(value: str) -> list[str]:
 
 def _with_driver(url: str) -> str:
     """Give a plain database URL the driver that works under gevent."""
-    for plain, driver in (("postgresql://", "postgresql+psycopg://"), ("postgres://", "postgresql+psycopg://")):
+    for plain, driver in DRIVERS.items():
         if url.startswith(plain):
             return driver + url.removeprefix(plain)
     return url
@@ -204,7 +211,9 @@ def _obstacles(settings: Settings) -> list[str]:
     """Return what stands in the way although each setting is sound by itself."""
     problems = []
     if settings.embedded and settings.workers > 1:
-        problems.append(f"{PREFIX}WORKERS: more than one needs PostgreSQL: set {PREFIX}DATABASE_URL, or workers to 1")
+        problems.append(
+            f"{PREFIX}WORKERS: more than one needs PostgreSQL or MySQL: set {PREFIX}DATABASE_URL, or workers to 1"
+        )
     elif settings.workers > 1 and not settings.redis_url.get_secret_value():
         problems.append(f"{PREFIX}WORKERS: more than one needs Redis: set {PREFIX}REDIS_URL, or workers to 1")
     if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):

@@ -1,7 +1,8 @@
 """Runs the migrations on the application's database, one process at a time however many start at once.
 
 They run on a connection of their own, so that the time limits of the application's pool don't cut a long step, and on
-SQLite too each runs in a transaction, so that a killed one leaves nothing half done.
+SQLite too each runs in a transaction, so that a killed one leaves nothing half done. MySQL knows no transaction around
+a table's making: there each step looks first whether it was done (``app.services.repeatable``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import create_engine, event, pool, text
 
 import app.models  # noqa: F401 - registers every table
 from app.extensions import Base, db
+from app.services import repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ def own_engine() -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    repeatable.compare_by_bytes()
     return engine
 
 
@@ -45,6 +48,11 @@ def alone(connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
         connection.commit()
         yield  # closing the connection gives the lock back
+        return
+    if connection.dialect.name == "mysql":
+        connection.execute(text("SELECT GET_LOCK(CONCAT('realms.', MD5(DATABASE())), 31536000)"))
+        connection.commit()
+        yield
         return
     database = connection.engine.url.database
     if not database or database == ":memory:":
@@ -62,7 +70,7 @@ def run() -> None:
             target_metadata=Base.metadata,
             compare_type=True,
             render_as_batch=True,
-            transactional_ddl=True,
+            transactional_ddl=connection.dialect.name != "mysql",
         )
         with context.begin_transaction():
             context.run_migrations()

@@ -15,25 +15,30 @@ from tests import provider as providers
 
 PASSWORD = "correct horse battery staple"
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
+EVERYWHERE = {"services", "models"}
+"""Where the statements are tested that are written for each database."""
+SERVERS = {"postgresql", "mysql"}
 VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "any_database: run on SQLite and on PostgreSQL, not on SQLite alone")
+    config.addinivalue_line("markers", "any_database: run on each kind of database, not on SQLite alone")
 
 
 def pytest_generate_tests(metafunc):
     marked = metafunc.definition.get_closest_marker("any_database")
     if marked and "database_kind" in metafunc.fixturenames:
-        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+        on_all = EVERYWHERE & {*metafunc.definition.path.parts}
+        kinds = ["sqlite", "postgresql", "mysql"] if on_all else ["sqlite", "postgresql"]
+        metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
 def pytest_collection_modifyitems(items):
-    """`make check` leaves out what needs running processes, and the second database of what runs on two."""
+    """`make check` leaves out what needs running processes, and the other databases of what runs on several."""
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        second = "postgresql" in [value for value in values if isinstance(value, str)]
-        if second or "house" in item.fixturenames or {"faults", "simulator"} & set(item.path.parts):
+        elsewhere = SERVERS & {value for value in values if isinstance(value, str)}
+        if elsewhere or "house" in item.fixturenames or {"faults", "simulator"} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
 
 
@@ -67,6 +72,14 @@ def postgresql(worker_name):
 
 
 @pytest.fixture(scope="session")
+def mysql(worker_name):
+    """The URL of a migrated database on MySQL or MariaDB, this worker's own."""
+    with databases.mysql_database(f"realms_test_{worker_name}_{os.getpid()}") as url:
+        databases.migrate(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
 def worker_name(request):
     return getattr(request.config, "workerinput", {"workerid": "main"})["workerid"]
 
@@ -76,7 +89,7 @@ def database_url(database_kind, tmp_path, request):
     """A migrated, empty database."""
     if database_kind == "sqlite":
         return databases.copy_of(request.getfixturevalue("sqlite_template"), tmp_path / "realms.db")
-    url = request.getfixturevalue("postgresql")
+    url = request.getfixturevalue(database_kind)
     databases.empty(url)
     return url
 

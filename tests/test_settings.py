@@ -88,7 +88,7 @@ def test_the_check_of_a_sound_environment_says_nothing(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://realms@localhost/realms", "postgresql://127.0.0.1:1/realms"])
+@pytest.mark.parametrize("url", ["nonsense", "mysql://realms@127.0.0.1:1/realms", "postgresql://127.0.0.1:1/realms"])
 def test_a_start_with_a_database_that_cannot_be_used_exits_78(tmp_path, url):
     done = run_module("app.start", DATA_DIR=tmp_path, DATABASE_URL=url, SECRET_KEY=GOOD, VAULT_KEYS=GOOD)
     assert done.returncode == 78
@@ -242,6 +242,12 @@ def test_no_secret_is_shown_in_a_complaint(secret):
 
 
 # -- what follows from what -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_a_plain_mysql_url_gets_the_driver_that_works_under_gevent(scheme):
+    made = Settings.model_validate({"database_url": f"{scheme}://realms:x@db/realms"})
+    assert made.database_url.get_secret_value() == "mysql+pymysql://realms:x@db/realms"
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_a_plain_postgresql_url_gets_the_driver_that_works_under_gevent(scheme):
     made = load(SERVER | {"REALMS_DATABASE_URL": f"{scheme}://realms:x@db:5433/realms?sslmode=require"})

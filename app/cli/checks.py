@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
-from app.models.base import utcnow
+from app.models.base import UtcDateTime, utcnow
 from app.services import schema, upstreams
 from app.services.context import context
 
@@ -85,7 +85,7 @@ def trusted_proxies() -> list[Check]:
 def database() -> list[Check]:
     try:
         with db.engine.connect() as connection:
-            now = connection.scalar(select(func.now())) if db.engine.dialect.name == "postgresql" else None
+            now = None if context().settings.embedded else connection.scalar(select(func.now(type_=UtcDateTime)))
     except SQLAlchemyError as error:
         fix = "Start the database, or mend REALMS_DATABASE_URL."
         return [Check("database", FAILED, str(getattr(error, "orig", error)).strip(), fix, fatal=True)]

@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, DateTime, Integer, LargeBinary, String, Text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """An autoincrementing key: SQLite gives rowids to INTEGER only."""
+UTF8_MAX = 4
+"""Bytes of one character, at most."""
 
 
 def utcnow() -> datetime:
@@ -21,13 +24,27 @@ def utcnow() -> datetime:
 
 def exact(length: int) -> TypeEngine[str]:
     """Return a text type that compares byte by byte on every database, as ids and digests must."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
+    sized = String(length).with_variant(String(length, collation="C"), "postgresql")
+    return sized.with_variant(_Bytes(length * UTF8_MAX), "mysql")
+
+
+class _Bytes(TypeDecorator[str]):
+    """Text kept as its bytes: MySQL's text comparison ignores trailing spaces, and would make two users' ids one."""
+
+    impl = mysql.VARBINARY
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.decode()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC moment; refuses naive ones. SQLite keeps it as text without a zone."""
+    """An aware UTC moment; refuses naive ones. SQLite and MySQL keep no zone."""
 
-    impl = DateTime(timezone=True)
+    impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -36,7 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("a moment needs its time zone")
         value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)

@@ -1,6 +1,6 @@
 """How each database is spoken to, so that none of them ever holds up the hub.
 
-psycopg waits cooperatively by itself. SQLite's C calls would block, so each of its statements runs in the hub's
+psycopg waits cooperatively by itself, PyMySQL on sockets that the worker has patched. SQLite's C calls would block, so each of its statements runs in the hub's
 threadpool; outside a patched process (the command line, unit tests) they run where they are.
 """
 
@@ -17,6 +17,16 @@ from sqlalchemy import Engine, event
 from app.settings import Settings
 
 BUSY_S = 5
+POSTGRESQL = {"connect_timeout": 5, "options": "-c statement_timeout=5000 -c lock_timeout=4000"}
+MYSQL = {
+    "connect_timeout": 5,
+    "read_timeout": 5,
+    "write_timeout": 5,
+    # Strict, whatever the server says by itself: a text that is too long must be refused, not cut.
+    "init_command": "SET SESSION innodb_lock_wait_timeout = 4, time_zone = '+00:00', "
+    "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+}
+"""With PostgreSQL's isolation (READ COMMITTED), so that what a change checks under its lock is the present state."""
 _T = TypeVar("_T")
 
 
@@ -24,16 +34,10 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     """Return what ``create_engine`` needs beyond the URL."""
     if settings.embedded:
         return {"connect_args": {"factory": _Connection, "timeout": BUSY_S, "check_same_thread": False}}
-    return {
-        "pool_pre_ping": True,
-        "pool_size": 5,
-        "max_overflow": 10,
-        "pool_timeout": 5,
-        "connect_args": {
-            "connect_timeout": 5,
-            "options": "-c statement_timeout=5000 -c lock_timeout=4000",
-        },
-    }
+    pool = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+    if settings.database_url.get_secret_value().startswith("mysql"):
+        return pool | {"isolation_level": "READ COMMITTED", "connect_args": MYSQL}
+    return pool | {"connect_args": POSTGRESQL}
 
 
 def prepare(engine: Engine) -> None:

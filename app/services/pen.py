@@ -15,9 +15,9 @@ import gevent
 import structlog
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
-from sqlalchemy import Engine, insert
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Engine
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from app.models import OwnedObject
 from app.protocol import record as values
@@ -33,6 +33,8 @@ ADOPT_S = 5.0
 CLAIM_S = 8.0
 COMMIT_S = 5.0
 """After this a database that doesn't answer counts as away."""
+CROSSINGS_MAX = 3
+"""How often one transaction is tried again that met another crosswise."""
 BACKLOG_MAX = 256 * 1024 * 1024
 _REFUSED = (DataError, IntegrityError)
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
@@ -55,6 +57,7 @@ class Pen:
         self._engine = engine
         # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
         self._claiming = _once(engine, OwnedObject).execution_options(preserve_rowcount=True)
+        self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
         self._journal = journal
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
@@ -73,7 +76,7 @@ class Pen:
     def claim(self, rows: list[Row]) -> bool:
         """Return once these registry rows are committed; rows that exist already stay as they are.
 
-        False tells that some row of the same commit existed. Raises ``Unavailable`` when it can't be done in time.
+        False tells that some row of the same commit may have existed. Raises ``Unavailable`` when it can't be done in time.
         """
         if self._ill:
             raise Unavailable
@@ -241,12 +244,26 @@ class Pen:
         yield from opened.values()
 
     def _commit(self, claims: list[Row], notes: list[values.Record], *, again: bool = False) -> bool:
-        """Write it all, or nothing. Returns whether every claim made a new row."""
+        """Write it all, or nothing. Returns whether every claim surely made a new row."""
+        for _ in range(CROSSINGS_MAX):
+            try:
+                return self._transaction(claims, notes, again=again)
+            except OperationalError as error:
+                if not _crossed(error):
+                    raise
+        return self._transaction(claims, notes, again=again)
+
+    def _transaction(self, claims: list[Row], notes: list[values.Record], *, again: bool) -> bool:
         with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
             made = connection.execute(self._claiming, claims).rowcount if claims else 0
             if notes:
                 post(connection, notes, again=again)
-        return made == len(claims)
+        return made == len(claims) and (self._counts or not claims)
+
+
+def _crossed(error: OperationalError) -> bool:
+    """Whether two transactions waited for each other, and the database took this one back whole to let the other go."""
+    return getattr(error.orig, "sqlstate", None) == "40P01" or getattr(error.orig, "args", ())[:1] == (1213,)
 
 
 def _once(engine: Engine, table: Any) -> Any:
@@ -255,4 +272,5 @@ def _once(engine: Engine, table: Any) -> Any:
         return postgresql.insert(table).on_conflict_do_nothing()
     if engine.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
-    return insert(table).prefix_with("IGNORE")
+    # Not IGNORE: that would cut a long id, and pass over a user who is gone.
+    return mysql.insert(table).on_duplicate_key_update(id=table.id)

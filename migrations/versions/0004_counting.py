@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0004"
 down_revision = "0001"
@@ -11,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Moment = sa.DateTime(timezone=True)
+Moment = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
 SUMS = (
     "requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
     "reasoning_tokens", "cost_nanos", "unpriced", "total_ms",
@@ -25,7 +26,8 @@ NUMBERED = {"sqlite_autoincrement": True}
 
 
 def exact(length: int) -> sa.types.TypeEngine[str]:
-    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    sized = sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    return sized.with_variant(mysql.VARBINARY(4 * length), "mysql")
 
 
 def number() -> sa.Column[int]:

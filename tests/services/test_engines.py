@@ -12,6 +12,7 @@ from app.extensions import db
 from app.services.engines import engine_options, prepare
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+on_mysql = pytest.mark.parametrize("database_kind", ["mysql"], indirect=True)
 ROOT = Path(__file__).parents[2]
 PATCHED = """
 import gevent.monkey; gevent.monkey.patch_all()
@@ -105,6 +106,14 @@ def test_a_connection_that_the_server_ended_is_replaced(engine):
         connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     another.dispose()
     assert scalar(engine, "SELECT 1") == 1
+
+
+@on_mysql
+def test_mysql_waits_for_no_lock_without_end_and_cuts_nothing(engine):
+    assert scalar(engine, "SELECT @@innodb_lock_wait_timeout") == 4
+    assert "STRICT_ALL_TABLES" in scalar(engine, "SELECT @@sql_mode")
+    with engine.connect() as connection:
+        assert connection.connection.driver_connection._read_timeout == 5
 
 
 @pytest.mark.any_database

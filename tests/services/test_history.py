@@ -139,7 +139,7 @@ def test_no_page_scans_the_table(many, name):
             connection.execute(sql("SET enable_seqscan = off"))
             connection.execute(sql("SET enable_sort = off"))
         for statement, parameters in statements:
-            explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+            explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
             plan = " ".join(str(row) for row in connection.exec_driver_sql(explain + statement, parameters))
             assert "ix_records" in plan
             assert "Seq Scan on records" not in plan

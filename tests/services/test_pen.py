@@ -58,9 +58,10 @@ def test_a_claim_returns_when_its_rows_are_committed(pen, ids):
 
 
 def test_a_claim_tells_whether_all_of_its_rows_are_new(pen, ids):
-    """Where they are, nobody has to be asked about conflicts."""
-    assert pen.claim([claim_row("resp_1", ids.alice)])
-    assert pen.claim([claim_row("resp_2", ids.alice), claim_row("msg_1", ids.alice, kind="item")])
+    """Where they are, nobody has to be asked about conflicts; MySQL can't tell, and is asked each time."""
+    can_tell = db.engine.dialect.name != "mysql"
+    assert pen.claim([claim_row("resp_1", ids.alice)]) is can_tell
+    assert pen.claim([claim_row("resp_2", ids.alice), claim_row("msg_1", ids.alice, kind="item")]) is can_tell
     assert not pen.claim([claim_row("resp_2", ids.alice), claim_row("resp_3", ids.alice)])
 
 

@@ -48,6 +48,10 @@ def away(engine):
             path.rmdir()
             elsewhere.rename(path)
         return
+    if engine.dialect.name == "mysql":
+        with databases.mysql_away(url.database):
+            yield
+        return
     name = sql.Identifier(url.database)
     with psycopg.connect(databases.SERVER, autocommit=True) as server:
         try:
