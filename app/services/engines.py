@@ -1,7 +1,8 @@
 """How each database is spoken to, so that none of them ever holds up the hub.
 
-psycopg waits cooperatively by itself, PyMySQL on sockets that the worker has patched. SQLite's C calls would block, so each of its statements runs in the hub's
-threadpool; outside a patched process (the command line, unit tests) they run where they are.
+psycopg waits cooperatively by itself, PyMySQL on sockets that the worker has patched. SQLite's C calls would block, so
+each of its statements runs in the hub's threadpool; outside a patched process (the command line, unit tests) they run
+where they are.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class Pen:
     def claim(self, rows: list[Row]) -> bool:
         """Return once these registry rows are committed; rows that exist already stay as they are.
 
-        False tells that some row of the same commit may have existed. Raises ``Unavailable`` when it can't be done in time.
+        False tells that some row of the same commit may have existed. Raises ``Unavailable`` when it can't be done in
+        time.
         """
         if self._ill:
             raise Unavailable

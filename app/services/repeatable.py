@@ -55,7 +55,7 @@ class RepeatableImpl(MySQLImpl):
             self._exec(mysql.insert(untyped).values(**row).prefix_with("IGNORE"))
 
     def _has_table(self, name: str) -> bool:
-        return inspect(self._asked()).has_table(name)
+        return bool(inspect(self._asked()).has_table(name))
 
     def _has_column(self, table: str, name: str) -> bool:
         return name in {column["name"] for column in inspect(self._asked()).get_columns(table)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0005"
 down_revision = "0004"
@@ -11,11 +12,12 @@ branch_labels = None
 depends_on = None
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Moment = sa.DateTime(timezone=True)
+Moment = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
 
 
 def exact(length: int) -> sa.types.TypeEngine[str]:
-    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    sized = sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    return sized.with_variant(mysql.VARBINARY(4 * length), "mysql")
 
 
 def upgrade() -> None:
