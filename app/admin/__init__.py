@@ -12,10 +12,13 @@ blueprint.before_request(people.require_admin)
 from app.admin import (  # noqa: E402, F401 - views register themselves
     catalog,
     credentials,
+    house,
     limits,
+    links,
     overview,
     policies,
     prices,
+    records,
     traffic,
     upstreams,
     users,

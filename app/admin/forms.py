@@ -166,3 +166,32 @@ class ResetForm(Form):
     """Another password for somebody."""
 
     password = SecretField(_l("New password"), required(1024), render_kw=NEW_PASSWORD)
+
+
+class InvitationForm(Form):
+    """Who is invited, and as what."""
+
+    email = LineField(_l("E-mail address"), required(254), render_kw={"type": "email", **NO_SPELLING})
+    role = SelectField(_l("Role"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self.role, {"user": _("user"), "admin": _("administrator")})
+
+
+class AnnouncementForm(Form):
+    """A short notice."""
+
+    text = LineField(_l("What everybody should know"), required(500))
+    days = SelectField(_l("Shown"), coerce=int, default=7)
+
+    def __init__(self) -> None:
+        super().__init__()
+        offer(self.days, {1: _("for a day"), 7: _("for a week"), 30: _("for a month"), 0: _("until it is deleted")})
+
+
+class ChoicesForm(Form):
+    """What may be chosen at run time."""
+
+    token_days = _number(_l("Longest life of new tokens, in days"), 0)
+    contact = LineField(_l("Whom to ask for help"), [too_long(200)])

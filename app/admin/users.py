@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import abort, flash, redirect, render_template, url_for
@@ -9,7 +10,7 @@ from flask_babel import gettext as _
 
 from app.admin import blueprint
 from app.admin.forms import NewUserForm, ResetForm, UserForm
-from app.services import accounts
+from app.services import accounts, tokens
 from app.services.accounts import AccountError
 from app.web.people import password_again, person
 
@@ -100,6 +101,8 @@ def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None =
         user=found,
         form=form or UserForm(formdata=None, obj=found),
         reset=reset or ResetForm(formdata=None),
+        tokens=tokens.list_for(found),
+        now=datetime.now(UTC),
     )
 
 

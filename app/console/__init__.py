@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("console", __name__)
 
-OPEN = frozenset({"console.login", "console.setup", "console.language"})
+OPEN = frozenset({f"console.{name}" for name in ("login", "setup", "language", "join", "reset", "check", "docs")})
 """What may be visited without a sign-in."""
 
 
@@ -23,4 +23,14 @@ def enter() -> ResponseReturnValue | None:
     return None if request.endpoint in OPEN else people.require_sign_in()
 
 
-from app.console import account, connect, dashboard, door, limits, tokens, usage  # noqa: E402, F401 - views register themselves
+from app.console import (  # noqa: E402, F401 - views register themselves
+    account,
+    connect,
+    dashboard,
+    door,
+    limits,
+    links,
+    models,
+    tokens,
+    usage,
+)

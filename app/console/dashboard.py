@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flask import render_template
+from flask import redirect, render_template, url_for
 
 from app.console import blueprint
 from app.console.guide import steps
-from app.services import reports, tokens
+from app.services import announcements, reports, tokens
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -31,5 +31,13 @@ def dashboard() -> ResponseReturnValue:
         more=len(live) > TOKENS_SHOWN,
         requests=reports.last_requests(person().user, REQUESTS_SHOWN),
         token_names={token.id: token.name for token in mine},
+        announcements=announcements.unread_by(person().user),
         now=datetime.now(UTC),
     )
+
+
+@blueprint.post("/announcements/<int:announcement_id>/read")
+def read_announcement(announcement_id: int) -> ResponseReturnValue:
+    """Put an announcement away, and those before it."""
+    announcements.put_away(person().user, announcement_id)
+    return redirect(url_for("console.dashboard"))

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from app.console import blueprint
 from app.console.forms import ConfirmForm, LoginForm, SetupForm
-from app.services import accounts, setup, sign_ins
+from app.services import accounts, choices, setup, sign_ins
 from app.services.accounts import AccountError
 from app.services.context import context
 from app.web import people
@@ -61,7 +61,9 @@ def login() -> ResponseReturnValue:
         )
         if status == ENTERED:
             return redirect(safe_next(request.args.get("next")))
-    return render_template("console/login.html", form=form, setup_open=setup.is_open()), status
+    return render_template(
+        "console/login.html", form=form, setup_open=setup.is_open(), contact=choices.present().contact
+    ), status
 
 
 @blueprint.post("/logout")

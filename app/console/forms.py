@@ -125,3 +125,18 @@ class RevokeForm(Form):
     """Whether what runs is ended too."""
 
     cut = BooleanField(_l("Also end its running calls"))
+
+
+class JoinForm(Form):
+    """Who has come by a one-time link; ``name`` is only asked of new users."""
+
+    token = HiddenField()
+    name = LineField(_l("Name"), [too_long(100)], render_kw={"autocomplete": "name"})
+    password = SecretField(_l("New password"), required(PASSWORD_LONGEST), render_kw=NEW)
+    again = SecretField(_l("New password again"), [SAME], render_kw=NEW)
+
+
+class CheckForm(Form):
+    """A token that somebody wants to know about."""
+
+    token = SecretField(_l("Token"), required(200), render_kw={"autocomplete": "off", "spellcheck": "false"})

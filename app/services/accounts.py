@@ -55,7 +55,7 @@ def draft(*, email: str, password: str, name: str, role: str) -> User:
     email = normal_email(email)
     name = line(name, field="name", longest=100, refuse=AccountError, empty=True)
     choice(role, field="role", known=ROLES, refuse=AccountError)
-    return User(email=email, name=name, role=role, password_hash=_new_hash(password, field="password"))
+    return User(email=email, name=name, role=role, password_hash=new_hash(password, field="password"))
 
 
 def add(user: User) -> None:
@@ -89,19 +89,24 @@ def change_password(user: User, *, current: str, new: str) -> None:
     """
     if not passwords.verify(user.password_hash, current):
         raise AccountError("current", _("This isn't your present password."))
-    new_hash = _new_hash(new, field="new")
+    hashed = new_hash(new, field="new")
     with change("user.password", f"user {user.email}", actor=user):
-        user.password_hash = new_hash
+        user.password_hash = hashed
 
 
 def reset_password(user_id: int, *, password: str, actor: User | None) -> None:
     """Give somebody another password and end all their sign-ins. Raises ``AccountError``."""
-    new_hash = _new_hash(password, field="password")
+    hashed = new_hash(password, field="password")
     with change("user.password", "user", actor=actor) as told:
-        user = _existing(user_id)
-        told.target = f"user {user.email}"
-        user.password_hash = new_hash
-        _end_sign_ins(user)
+        told.target = f"user {replace_hash(user_id, hashed).email}"
+
+
+def replace_hash(user_id: int, hashed: str) -> User:
+    """Return the person with another password and no sign-ins, inside a change. Raises ``AccountError``."""
+    user = _existing(user_id)
+    user.password_hash = hashed
+    _end_sign_ins(user)
+    return user
 
 
 def set_locale(user: User, locale: str | None) -> None:
@@ -185,7 +190,8 @@ def _end_sign_ins(user: User) -> None:
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id))
 
 
-def _new_hash(password: str, *, field: str) -> str:
+def new_hash(password: str, *, field: str) -> str:
+    """Return what is kept of a password. Raises ``AccountError`` for a weak one. Slow: never inside a transaction."""
     problem = passwords.complaint(password)
     if problem:
         raise AccountError(field, problem)

@@ -26,11 +26,35 @@ class Entry:
     before: Any
     after: Any
 
+    @property
+    def differences(self) -> list[tuple[str, str, str]]:
+        """What changed: name, before and after, both as text and empty where there was nothing."""
+        before = self.before if isinstance(self.before, dict) else {}
+        after = self.after if isinstance(self.after, dict) else {}
+        names = [*before, *(name for name in after if name not in before)]
+        told = [(name, before.get(name), after.get(name)) for name in names]
+        return [(name, _said(was), _said(now)) for name, was, now in told if was != now]
 
-def list_entries(*, before_id: int | None = None, limit: int = 50) -> list[Entry]:
-    """Return changes, newest first; with ``before_id`` those older than that one."""
+
+def list_entries(
+    *, before_id: int | None = None, limit: int = 50, actor: str = "", action: str = "", target: str = ""
+) -> list[Entry]:
+    """Return changes, newest first: with ``before_id`` those older than that one.
+
+    ``actor`` is a whole address, ``action`` a beginning, ``target`` any part.
+    """
     wanted = select(AuditEntry, User.email).outerjoin(User, User.id == AuditEntry.actor_id)
     if before_id is not None:
         wanted = wanted.where(AuditEntry.id < before_id)
+    if actor:
+        wanted = wanted.where(User.email == actor.lower())
+    if action:
+        wanted = wanted.where(AuditEntry.action.startswith(action, autoescape=True))
+    if target:
+        wanted = wanted.where(AuditEntry.target.contains(target, autoescape=True))
     rows = db.session.execute(wanted.order_by(AuditEntry.id.desc()).limit(limit))
     return [Entry(row.id, row.at, email or "", row.action, row.target, row.before, row.after) for row, email in rows]
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)

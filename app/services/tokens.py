@@ -16,7 +16,7 @@ from app.extensions import db
 from app.models import Cut, Token, User
 from app.models.base import utcnow
 from app.protocol.limit import Measure
-from app.services import allowances
+from app.services import allowances, choices
 from app.services.changes import change
 from app.services.fields import FieldError, line
 from app.services.wording import say as _
@@ -65,8 +65,7 @@ def mint(
     what is no network.
     """
     name = line(name, field="name", longest=100, refuse=TokenError)
-    if expires_at is not None and expires_at <= utcnow():
-        raise TokenError("expires_at", _("Choose a moment in the future."))
+    expires_at = _allowed_end(expires_at, None)
     if models is not None and not models:
         raise TokenError("models", _("Choose at least one model, or all of them."))
     networks = normal_networks(networks or [])
@@ -113,8 +112,7 @@ def update(
 ) -> None:
     """Change what a token is called and may do; its secret stays. Raises ``TokenError`` as ``mint`` does."""
     name = line(name, field="name", longest=100, refuse=TokenError)
-    if expires_at is not None and expires_at != token.expires_at and expires_at <= utcnow():
-        raise TokenError("expires_on", _("Choose a moment in the future."))
+    expires_at = _allowed_end(expires_at, token)
     if models is not None and not models:
         raise TokenError("models", _("Choose at least one model, or all of them."))
     normal = normal_networks(networks)
@@ -159,6 +157,21 @@ def normal_networks(entered: list[str]) -> list[str] | None:
     if len(found) > NETWORKS_MAX:
         raise TokenError("networks", _("At most %(count)d ranges fit here.", count=NETWORKS_MAX))
     return found or None
+
+
+def _allowed_end(wanted: datetime | None, token: Token | None) -> datetime | None:
+    """Return the end that a token gets: as wanted, within what administrators chose. Raises ``TokenError``."""
+    if token is not None and wanted is not None and wanted == token.expires_at:
+        return wanted
+    if wanted is not None and wanted <= utcnow():
+        raise TokenError("expires_on", _("Choose a moment in the future."))
+    days = choices.present().token_days
+    if not days or (token is not None and wanted == token.expires_at):
+        return wanted
+    latest = utcnow() + timedelta(days=days)
+    if wanted is not None and wanted > latest:
+        raise TokenError("expires_on", _("Tokens live for at most %(days)d days here.", days=days))
+    return wanted or latest
 
 
 def _shown(token: Token) -> dict[str, object]:

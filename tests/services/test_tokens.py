@@ -43,7 +43,7 @@ def test_a_token_keeps_its_end_and_its_models(alice):
         ({"name": " "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": "a\nb"}, "name"),
-        ({"name": "x", "expires_at": utcnow()}, "expires_at"),
+        ({"name": "x", "expires_at": utcnow()}, "expires_on"),
         ({"name": "x", "models": []}, "models"),
     ],
 )

@@ -5,10 +5,17 @@ import pytest
 OPEN, SIGNED_IN, ADMIN_ONLY = "open", "signed in", "admin only"
 PLACES = {"upstream_id": 1, "credential_id": 1, "model_id": 1, "route_id": 1, "user_id": 1, "token_id": 1}
 PLACES |= {"record_id": f"{1:032x}", "price_id": 1, "by": "model", "step": "hours"}
+PLACES |= {"row_id": 1, "announcement_id": 1}
 
 # Every rule with who may use it; a rule that isn't here fails the tests below.
 RULES = {
     "/login": OPEN,
+    "/join": OPEN,
+    "/reset": OPEN,
+    "/check": OPEN,
+    "/docs": OPEN,
+    "/catalogue": SIGNED_IN,
+    "/announcements/<int:announcement_id>/read": SIGNED_IN,
     "/setup": OPEN,
     "/language": OPEN,
     "/": SIGNED_IN,
@@ -64,11 +71,22 @@ RULES = {
     "/admin/users": ADMIN_ONLY,
     "/admin/users/<int:user_id>/limits": ADMIN_ONLY,
     "/admin/users/new": ADMIN_ONLY,
+    "/admin/users/invite": ADMIN_ONLY,
+    "/admin/users/invite/<digest>/withdraw": ADMIN_ONLY,
+    "/admin/users/<int:user_id>/reset-link": ADMIN_ONLY,
+    "/admin/users/<int:user_id>/sign-out": ADMIN_ONLY,
+    "/admin/users/<int:user_id>/tokens/<int:token_id>/revoke": ADMIN_ONLY,
+    "/admin/audit": ADMIN_ONLY,
+    "/admin/objects": ADMIN_ONLY,
+    "/admin/objects/<int:row_id>/forget": ADMIN_ONLY,
+    "/admin/announcements": ADMIN_ONLY,
+    "/admin/announcements/<int:announcement_id>/delete": ADMIN_ONLY,
+    "/admin/settings": ADMIN_ONLY,
     "/admin/users/<int:user_id>": ADMIN_ONLY,
     "/admin/users/<int:user_id>/password": ADMIN_ONLY,
     "/admin/users/<int:user_id>/<any(enable, disable):what>": ADMIN_ONLY,
 }
-GONE = {"/setup", "/tokens/<int:token_id>/secret"}
+GONE = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret"}
 """Open only at their moment: set-up is over, the secret was shown."""
 OWN = {"/usage/<record_id>"}
 """Shows alice what is hers, and nobody else."""

@@ -1,0 +1,34 @@
+"""The audit and the registry as administrators read them."""
+
+from app.extensions import db
+from app.models import OwnedObject
+from app.services import accounts
+
+
+def test_the_audit_tells_before_and_after_and_can_be_narrowed(app, admin_there):
+    admin_there.submit("/admin/users/1", {"name": "Alicia"})
+    page = admin_there.get("/admin/audit?action=user.update&target=alice")
+    assert "name Alice → Alicia" in page.text
+    assert "user.create" not in page.text
+    assert "Nothing of that kind" in admin_there.get("/admin/audit?actor=nobody@example.com").text
+
+
+def test_the_audit_goes_on_to_older_changes(app, admin_there):
+    with app.app_context():
+        for n in range(60):
+            accounts.update_user(1, name=f"Alice {n}", role="user", actor=None)
+    page = admin_there.get("/admin/audit?action=user.update")
+    assert "Alice 59" in page.text
+    older = page.soup.select_one(".older a")["href"]
+    page = admin_there.get(older)
+    assert "Alice 0" in page.text
+    assert page.soup.select_one(".older") is None
+
+
+def test_an_object_is_found_and_forgotten(app, admin_there):
+    with app.app_context():
+        db.session.add(OwnedObject(upstream_id=1, credential_id=1, kind="response", object_id="resp_1", user_id=1))
+        db.session.commit()
+    assert "alice@example.com" in admin_there.get("/admin/objects?object_id=resp_1").text
+    admin_there.submit("/admin/objects/1/forget")
+    assert "forgotten" in admin_there.get("/admin/objects?email=alice@example.com").text
