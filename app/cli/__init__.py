@@ -13,6 +13,7 @@ from app.cli.people import admin, setup_link, users
 from app.cli.prices import prices
 from app.cli.tokens import tokens
 from app.cli.upstreams import upstreams
+from app.cli.usage import usage
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -20,5 +21,7 @@ if TYPE_CHECKING:
 
 def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
-    for command in (admin, users, setup_link, tokens, upstreams, models, prices, limits, keys, chores, drain, doctor):
+    people = (admin, users, setup_link, tokens)
+    catalogue = (upstreams, models, prices, limits, usage)
+    for command in (*people, *catalogue, keys, chores, drain, doctor):
         app.cli.add_command(command)

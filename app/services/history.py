@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-SCAN = 5000
+SCAN = 2000
 """Records that a page looks through for those that fit a filter which no index has; then it says how far it came."""
 PRUNE = 1000
 EXPORT = 500

@@ -7,6 +7,9 @@ from tests.live import until
 
 SETTLED_S = 30.0
 """Within this the journals of killed workers are in the database."""
+ACCOUNTED_S = 60.0
+"""Within this the calls of dead workers are closed."""
+CREATES = {"/v1/responses", "/v1/chat/completions", "/v1/messages"}
 RECORDED = 'SELECT request_id, id, status, "end", usage_state, input_tokens, output_tokens FROM records'
 OWNED = "SELECT kind, object_id, user_id FROM owned_objects"
 
@@ -63,6 +66,30 @@ def _records_of(house, ended):
     return rows if {row["request_id"] for row in rows} == set(ended) else None
 
 
+def assert_accounted(house, since):
+    """Every call that the provider took on has its record, also those whose worker died."""
+    served = [each for each in house.provider.requests(since) if each["path"].split("?")[0] in CREATES]
+
+    def all_there():
+        found = house.rows("SELECT COUNT(*) AS n FROM records WHERE upstream_id IS NOT NULL OR \"end\" = 'aborted'")
+        return found[0]["n"] >= len(served)
+
+    until(all_there, seconds=ACCOUNTED_S, every=0.5)
+    return len(served)
+
+
+def assert_balanced(house):
+    """What the sums say is what the records add up to."""
+    columns = "COUNT(*) AS requests, SUM(COALESCE(cost_nanos, 0)) AS cost, SUM(COALESCE(output_tokens, 0)) AS output"
+    sums = "SUM(requests) AS requests, SUM(cost_nanos) AS cost, SUM(output_tokens) AS output"
+
+    def balanced():
+        (records,), (rollups,) = house.rows(f"SELECT {columns} FROM records"), house.rows(f"SELECT {sums} FROM rollups")
+        return records == rollups and records
+
+    return until(balanced, seconds=SETTLED_S, every=0.5)
+
+
 def assert_no_ghosts(provider):
     """No call is left open at the provider once all clients are gone."""
     until(lambda: provider.control("GET", "stats")["open"] == 0)
@@ -81,4 +108,5 @@ def assert_replay_changes_nothing(house, journals):
 
 def _all_rows(house):
     tables = {"records": "id", "attempts": "record_id, n", "owned_objects": "id"}
+    tables |= {"rollups": "hour, user_id, token_id, model, upstream_id", "conversation_totals": "user_id, key"}
     return {table: house.rows(f"SELECT * FROM {table} ORDER BY {order}") for table, order in tables.items()}
