@@ -60,7 +60,11 @@ class Client:
         if window:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.sock.settimeout(timeout)
-        self.sock.connect(("127.0.0.1", house.port))
+        try:
+            self.sock.connect(("127.0.0.1", house.port))
+        except OSError:
+            self.sock.close()
+            raise
         self._answer: http.client.HTTPResponse | None = None
 
     def __enter__(self) -> Self:
