@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 
@@ -25,11 +26,19 @@ class Heard:
         return self.data.rpartition(b"\r\n\r\n")[2]
 
 
-def say(port: int, data: bytes, *, then_end: bool = False, seconds: float = 5.0, until: bytes | None = None) -> Heard:
-    """Send bytes and listen until the server hangs up, `until` came, or the time is over."""
+def say(
+    port: int,
+    data: bytes,
+    *,
+    then_end: bool = False,
+    seconds: float = 5.0,
+    until: bytes | None = None,
+    trust: ssl.SSLContext | None = None,
+) -> Heard:
+    """Send bytes and listen until the server hangs up, `until` came, or the time is over; over TLS with `trust`."""
     since = time.monotonic()
     heard, closed = b"", False
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, _over(plain, trust) as sock:
         sock.sendall(data)
         if then_end:
             sock.shutdown(socket.SHUT_WR)
@@ -43,9 +52,13 @@ def say(port: int, data: bytes, *, then_end: bool = False, seconds: float = 5.0,
                 heard += piece
         except TimeoutError:
             pass
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             closed = True
     return Heard(heard, closed, time.monotonic() - since)
+
+
+def _over(plain: socket.socket, trust: ssl.SSLContext | None) -> socket.socket:
+    return trust.wrap_socket(plain, server_hostname="localhost") if trust else plain
 
 
 def request(token: str, *lines: str, body: bytes = b"", line: str = "POST /v1/responses HTTP/1.1") -> bytes:
