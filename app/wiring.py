@@ -26,6 +26,7 @@ from app.services.context import Context
 from app.services.counters import Counters
 from app.services.directory import Directory
 from app.services.dismissals import Dismissals
+from app.services.explain import Explainer
 from app.services.health import Health
 from app.services.journal import Journal
 from app.services.ledger import Ledger
@@ -112,7 +113,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         drain=drain,
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
-    app.extensions["realms"] = Context(settings, vault, directory, egress, standings)
+    app.extensions["realms"] = Context(
+        settings, vault, directory, egress, standings, Explainer(directory, signs, board)
+    )
     house = House(directory, pen, watch, drain, calls, counters, board, signs.load, settings)
     app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, standings, house.start)
     return house

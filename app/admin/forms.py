@@ -73,6 +73,27 @@ class PolicyForm(Form):
         offer(self.endpoint, endpoints)
 
 
+class ExplainForm(Form):
+    """What is to be explained; asked for in an address, so that it can be passed on."""
+
+    class Meta(Form.Meta):
+        """It changes nothing, so nobody can be tricked into sending it."""
+
+        csrf = False
+
+    model = LineField(_l("Model"), render_kw=NO_SPELLING)
+    token = LineField(_l("Token (its number)"), render_kw={"inputmode": "numeric"})
+    endpoint = LineField(_l("Endpoint"), render_kw={**NO_SPELLING, "placeholder": "chat.create"})
+    conversation = LineField(_l("Conversation (as records name it)"), render_kw=NO_SPELLING)
+    request_id = LineField(_l("Or the id of a request"), render_kw=NO_SPELLING, name="request")
+
+    @property
+    def words(self) -> str:
+        """Everything that was refused, in one line."""
+        told = [sentence for field in self for sentence in field.errors]
+        return " ".join(map(str, [*told, *self.form_errors]))
+
+
 class KeyForm(Form):
     """Another key for a credential."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.cli.doctor import doctor
+from app.cli.explain import explain
 from app.cli.host import chores, drain
 from app.cli.keys import keys
 from app.cli.limits import limits
@@ -22,6 +23,6 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
     people = (admin, users, setup_link, tokens)
-    catalogue = (upstreams, models, prices, limits, usage)
+    catalogue = (upstreams, models, prices, limits, usage, explain)
     for command in (*people, *catalogue, keys, chores, drain, doctor):
         app.cli.add_command(command)

@@ -62,6 +62,8 @@ class Record(Base):
     """The rates that the cost was computed with."""
     conversation: Mapped[str] = mapped_column(exact(32), default="", server_default=text("''"))
     """A hash of what the client named the conversation by; empty where it named none."""
+    left_out: Mapped[Any | None] = mapped_column(Json)
+    """Pairs: what was left out when the call was placed, and why; null where nothing was."""
 
 
 class Attempt(Base):

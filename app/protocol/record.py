@@ -72,6 +72,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str = ""
     """A hash of what the client named the conversation by."""
     attempts: tuple[Attempt, ...] = ()
+    left_out: tuple[tuple[str, str], ...] | None = None
+    """What was left out when the call was placed, and why, where something was; named as ``services.health`` does."""
 
     @property
     def moment(self) -> datetime:

@@ -40,6 +40,7 @@ class Connector:
         """
         failed: RelayError | None = None
         seen: set[int] = set()
+        trace.left_out = offer.left_out()
         for _ in range(self._attempts_max):
             try:
                 target = _next(offer, live)

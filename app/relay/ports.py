@@ -49,6 +49,9 @@ class Offer(Protocol):
         Raises ``RelayError`` when there is no place, or none is left.
         """
 
+    def left_out(self) -> tuple[tuple[str, str], ...] | None:
+        """Return what is left out for now of what could serve this call, and why; None where nothing is."""
+
     def failed(self, target: Target, verdict: Verdict) -> None:
         """Take note that the call failed there, and why; that place is free of it again."""
 

@@ -46,6 +46,7 @@ class Trace:
         self._begun: Record | None = None
         self.settled = False
         self.conversation = ""
+        self.left_out: tuple[tuple[str, str], ...] | None = None
         self._upstream_model = ""
         self.first_byte_ms: int | None = None
         self.first_content_ms: int | None = None
@@ -147,6 +148,7 @@ class Trace:
             bytes_out=self.bytes_out,
             usage=usage,
             attempts=tuple(self._attempts),
+            left_out=self.left_out,
         )
 
 

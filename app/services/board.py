@@ -23,6 +23,9 @@ class Board(Protocol):
     def start(self) -> None:
         """Begin to tell and to listen, in this worker's hub."""
 
+    def catch_up(self) -> None:
+        """Take in now what the others told before, as far as they can be heard."""
+
     def follow(self, topic: str, take: Take) -> None:
         """Have the others' news on a topic, those that still hold and those to come."""
 
@@ -46,6 +49,9 @@ class Alone:
 
     def start(self) -> None:
         """There is nothing to begin."""
+
+    def catch_up(self) -> None:
+        """Nobody told anything."""
 
     def follow(self, topic: str, take: Take) -> None:
         """Nobody has any."""

@@ -36,10 +36,11 @@ class Candidate(msgspec.Struct, frozen=True):
 class Tier:
     """Candidates of the same priority, of which each gets its weight's share."""
 
-    __slots__ = ("_cumulative", "members")
+    __slots__ = ("_cumulative", "_names", "members")
 
     def __init__(self, members: Iterable[Candidate]) -> None:
         self.members = tuple(members)
+        self._names: frozenset[str] | None = None
         self._cumulative = list(accumulate(candidate.weight for candidate in self.members))
 
     def choose(self, load: Callable[[Candidate], float], *, is_open: Callable[[Candidate], bool]) -> Candidate | None:
@@ -51,6 +52,13 @@ class Tier:
             still_open = [candidate for candidate in self.members if is_open(candidate)]
             return Tier(still_open).choose(load, is_open=_always) if still_open else None
         return min(drawn, key=lambda candidate: load(candidate) / candidate.weight)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that has to be well for anybody here, as far as it is known without a call."""
+        if self._names is None:
+            self._names = frozenset(name for candidate in self.members for name in _names(candidate))
+        return self._names
 
     def _draw(self) -> Candidate:
         return self.members[bisect(self._cumulative, _random() * self._cumulative[-1])]
@@ -125,6 +133,12 @@ def _candidate(route: RouteEntry, entry: ModelEntry, endpoint: Endpoint) -> Cand
 
 def _keys(upstream: UpstreamEntry, model: str, endpoint: Endpoint) -> tuple[str, ...]:
     return f"u:{upstream.id}", f"r:{upstream.id}:{model}", f"e:{upstream.id}:{endpoint.name}"
+
+
+def _names(candidate: Candidate) -> Iterable[str]:
+    yield f"u:{candidate.upstream.id}"
+    yield from candidate.ready_keys
+    yield from (f"c:{number}" for number in candidate.upstream.places)
 
 
 def _always(_: Candidate) -> bool:

@@ -10,6 +10,7 @@ from flask import current_app
 if TYPE_CHECKING:
     from app.relay.egress import Egress
     from app.services.directory import Directory
+    from app.services.explain import Explainer
     from app.services.standing import Standings
     from app.services.vault import Vault
     from app.settings import Settings
@@ -24,6 +25,7 @@ class Context:
     directory: Directory
     egress: Egress
     standings: Standings
+    explainer: Explainer
 
 
 def context() -> Context:

@@ -8,6 +8,7 @@ import time
 import gevent
 import msgspec
 
+from app.protocol.call import Place
 from app.services.board import Board
 
 TOPIC = "load"
@@ -82,3 +83,8 @@ class Load:
             for key, count in counts.items():
                 total[key] = total.get(key, 0) + count
         self._sum = total
+
+
+def load_keys(place: Place) -> tuple[str, str]:
+    """Return what a call at a place is counted by: its upstream, its credential."""
+    return f"u:{place.upstream_id}", f"c:{place.credential_id}"

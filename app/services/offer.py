@@ -19,10 +19,11 @@ from app.relay.ports import Accounts
 from app.services.affinity import Affinity
 from app.services.candidates import Candidate, Tier
 from app.services.health import ENDPOINT_REST_S, Health, State
-from app.services.load import Load
+from app.services.load import Load, load_keys
 from app.upstreams.verdict import Scope, Verdict
 
 TRIAL_WAIT_S = 5.0
+LEFT_OUT_MAX = 20
 TURN_STATE = "x-codex-turn-state"
 NOBODYS = frozenset({Scope.NOTHING, Scope.REQUEST})
 LIMITS = frozenset({"rate_limited", "quota"})
@@ -60,7 +61,7 @@ class Offer:
         self._keys = turn + own
         # A beginning that others may share binds nobody: nothing is lost yet by going anywhere.
         known = self._keys if conversation.named or conversation.continues else turn
-        self._bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None)
+        self.bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None)
         self._tried: set[int] = set()
         self._failed_upstreams: set[int] = set()
         self._present: Choice | None = None
@@ -76,8 +77,28 @@ class Offer:
             return None
         self._present = choice
         self._tried.add(choice.place.credential_id)
-        self._signs.load.begin(*_load_keys(choice.place))
+        self._signs.load.begin(*load_keys(choice.place))
         return Target(choice.place, choice.candidate.model)
+
+    def left_out(self) -> tuple[tuple[str, str], ...] | None:
+        """Return what is left out for now of what could serve this call, and why; None where nothing is."""
+        rests = self._signs.health.rests
+        if not rests:
+            return None
+        now, model = _now(), f":{self._call.model}"
+        found = [
+            (key, rest.reason)
+            for key, rest in list(rests.items())
+            if (not rest.fixed or rest.until > now) and self._concerns(key, model)
+        ]
+        return tuple(found[:LEFT_OUT_MAX]) or None
+
+    def _concerns(self, key: str, model: str) -> bool:
+        """Whether a cool-down is of anything that this call could go to; patterns' models only the call can tell."""
+        if any(key in tier.names for tier in self._tiers):
+            return True
+        route = key.startswith("r:") and key.endswith(model)
+        return route and any(f"u:{key.split(':')[1]}" in tier.names for tier in self._tiers)
 
     def failed(self, target: Target, verdict: Verdict) -> None:
         """Take note of why the call failed there."""
@@ -134,7 +155,7 @@ class Offer:
 
     def _bound_choice(self, now: float) -> Choice | None:
         """The credential that the conversation is with, while it is well."""
-        bound = self._bound
+        bound = self.bound
         if bound is None or bound in self._tried:
             return None
         for tier in self._tiers:
@@ -225,35 +246,8 @@ class Offer:
     def _over(self, target: Target) -> Choice | None:
         choice, self._present = self._present, None
         if choice is not None:
-            self._signs.load.end(*_load_keys(choice.place))
+            self._signs.load.end(*load_keys(choice.place))
         return choice
-
-
-class OnePlace:
-    """The offer of a call that can go to one place only, whatever that one's health: one try."""
-
-    def __init__(self, target: Target, *, load: Load) -> None:
-        self._target: Target | None = target
-        self._load = load
-
-    def next(self, patience_s: float) -> Target | None:
-        """Return the place, once. Raises ``RelayError`` after that."""
-        target, self._target = self._target, None
-        if target is None:
-            raise RelayError(Problem.OVERLOADED, "The upstream could not serve this request; try again later.")
-        self._load.begin(*_load_keys(target.place))
-        return target
-
-    def failed(self, target: Target, verdict: Verdict) -> None:
-        """The call is over."""
-        self.done(target)
-
-    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
-        """Nothing follows from it."""
-
-    def done(self, target: Target) -> None:
-        """The call is over."""
-        self._load.end(*_load_keys(target.place))
 
 
 def _turn_keys(call: Call) -> list[str]:
@@ -266,10 +260,6 @@ def _conversation_keys(call: Call, conversation: Conversation) -> list[str]:
 
 def _turn_key(call: Call, state: str) -> str:
     return f"t:{digest(call.caller, 'turn', state.encode())}"
-
-
-def _load_keys(place: Place) -> tuple[str, str]:
-    return f"u:{place.upstream_id}", f"c:{place.credential_id}"
 
 
 def _now() -> float:

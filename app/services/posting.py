@@ -34,7 +34,7 @@ _USAGE = {
 _SAME = (
     "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "model", "upstream_model", "upstream_id",
     "credential_id", "stream", "status", "end", "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in",
-    "bytes_out", "price", "conversation",
+    "bytes_out", "price", "conversation", "left_out",
 )  # fmt: skip
 _OF_RECORD = {name: name for name in _SAME} | {"at": "moment", "cost_nanos": "cost"}
 _OF_RECORD |= {column: f"usage.{name}" for column, name in _USAGE.items()}

@@ -7,7 +7,8 @@ from app.protocol.conversation import Conversation
 from app.protocol.endpoints import ENDPOINTS, Protocol
 from app.services.candidates import Candidates, serves
 from app.services.directory import Directory
-from app.services.offer import Offer, OnePlace, Signs
+from app.services.offer import Offer, Signs
+from app.services.one_place import OnePlace
 from app.services.snapshot import ModelEntry
 
 

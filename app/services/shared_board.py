@@ -59,6 +59,13 @@ class SharedBoard:
         gevent.spawn(self._tell_for_ever)
         gevent.spawn(self._listen_for_ever)
 
+    def catch_up(self) -> None:
+        """Take in now what the others told before; while Redis is away that is nothing."""
+        try:
+            self._catch_up()
+        except AWAY as error:
+            self._breaker.failed(error)
+
     def follow(self, topic: str, take: Take) -> None:
         """Have the others' news on a topic, those that still hold and those to come."""
         self._takes[topic] = take

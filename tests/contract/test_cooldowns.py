@@ -1,11 +1,12 @@
 """Who is left out, until when, and how he comes back; and where conversations stay meanwhile."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.services import catalog, upstreams
+from app.services import catalog, explanations, upstreams
 from tests.contract.pairs import ALONE, asked, model_of, open_pairs, plan
 from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, call, name_of
 from tests.live import until
@@ -101,6 +102,20 @@ def test_eight_calls_at_once_on_a_recovering_account_are_all_served(house, sim, 
     assert [got.status for got in answers] == [200] * 8
 
 
+def test_the_record_says_who_was_left_out_and_an_administrator_is_told(house, sim, recovered):
+    plan(sim, "status=429,retry_after=2", times=1)
+    call(house, CHAT, model="pair-1")
+    got = call(house, CHAT, model="pair-1")
+    assert got.status == 200
+    left_out = json.loads(house.record(got.request_id)["left_out"])
+    assert [(key[:2], reason) for key, reason in left_out] == [("c:", "rate_limited")]
+    with house.app.app_context():
+        story = explanations.of_request(got.request_id)
+    assert story.left_out == [{"what": "bad openai / default", "reason": "rate_limited"}]
+    assert [attempt["upstream"] for attempt in story.attempts] == ["good openai"]
+    time.sleep(2)
+
+
 def test_equal_upstreams_share_calls_by_weight(house, sim):
     since = sim.count()
     for _ in range(120):
@@ -120,11 +135,12 @@ def test_a_conversation_stays_with_its_key_and_moves_on_when_it_must(house, sim)
     first = turns(20)
     assert len(set(first)) == 1
     where = "light" if first[0] == "sim-light" else "heavy"
-    sim.control("POST", "faults", {"fault": "status=429,retry_after=2", "path": f"/{where}/", "times": 1})
+    sim.control("POST", "faults", {"fault": "status=429,retry_after=1", "path": f"/{where}/", "times": 1})
     moved = turns(20)
     assert moved[0] == first[0]
     assert len(set(moved[1:])) == 1
     assert moved[1] != first[0]
+    time.sleep(1.1)  # until everybody is back
 
 
 def test_what_only_one_account_can_read_is_left_out_where_another_must_serve(house, sim):

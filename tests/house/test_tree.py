@@ -48,6 +48,10 @@ COVERED_ELSEWHERE = {
     ),
     "services/context.py": (["services/test_upstreams.py"], "a holder without behaviour of its own"),
     "services/notices.py": (["services/test_limits.py", "contract/test_limits.py"], "refusals and headers of limits"),
+    "services/one_place.py": (
+        ["services/test_routing.py", "contract/test_references.py"],
+        "continuations, in memory and as calls",
+    ),
     "services/probe.py": (["services/test_upstreams.py"], "each step of a test, against a real socket"),
     "services/shared.py": (
         ["services/test_shared_counters.py"],

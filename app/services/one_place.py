@@ -1,0 +1,41 @@
+"""The offer of a call that can go to one place only: where the object lives that it continues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.protocol.call import Target
+from app.protocol.errors import Problem, RelayError
+from app.services.load import Load, load_keys
+from app.upstreams.verdict import Verdict
+
+
+class OnePlace:
+    """The offer of a call that can go to one place only, whatever that one's health: one try."""
+
+    def __init__(self, target: Target, *, load: Load) -> None:
+        self._target: Target | None = target
+        self._load = load
+
+    def next(self, patience_s: float) -> Target | None:
+        """Return the place, once. Raises ``RelayError`` after that."""
+        target, self._target = self._target, None
+        if target is None:
+            raise RelayError(Problem.OVERLOADED, "The upstream could not serve this request; try again later.")
+        self._load.begin(*load_keys(target.place))
+        return target
+
+    def left_out(self) -> tuple[tuple[str, str], ...] | None:
+        """Nothing: there was no choice."""
+        return None
+
+    def failed(self, target: Target, verdict: Verdict) -> None:
+        """The call is over."""
+        self.done(target)
+
+    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
+        """Nothing follows from it."""
+
+    def done(self, target: Target) -> None:
+        """The call is over."""
+        self._load.end(*load_keys(target.place))
