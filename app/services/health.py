@@ -61,6 +61,8 @@ class Health:
         self._failures: dict[str, list[float]] = {}
         self._trials: dict[str, float] = {}
         self._changed = gevent.event.Event()
+        self.waiting = 0
+        """Calls that wait for a change."""
         board.follow(TOPIC, self._take)
 
     def state(self, keys: Iterable[str], now: float) -> State:
@@ -131,8 +133,12 @@ class Health:
         self._put(key, Rest(until, streak, bool(verdict.rest_s), verdict.reason))
 
     def await_change(self, seconds: float) -> None:
-        """Wait until something has changed for anyone, or for so long."""
-        self._changed.wait(seconds)
+        """Wait until something has changed for anyone, or for so long; who came first goes on first."""
+        self.waiting += 1
+        try:
+            self._changed.wait(seconds)
+        finally:
+            self.waiting -= 1
 
     def _too_often(self, key: str, now: float) -> bool:
         recent = [at for at in self._failures.get(key, ()) if now - at < WINDOW_S]

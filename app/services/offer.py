@@ -24,6 +24,8 @@ from app.upstreams.verdict import Scope, Verdict
 
 TRIAL_WAIT_S = 5.0
 LEFT_OUT_MAX = 20
+WAITING_MAX = 1000
+"""Calls of one worker that may wait for a place; more are told at once."""
 TURN_STATE = "x-codex-turn-state"
 NOBODYS = frozenset({Scope.NOTHING, Scope.REQUEST})
 LIMITS = frozenset({"rate_limited", "quota"})
@@ -231,7 +233,7 @@ class Offer:
         health = self._signs.health
         returns = min(health.returns_at(keys) for keys in left)
         patience = TRIAL_WAIT_S if returns <= now else self._signs.queue_wait_s
-        if waited + max(0.0, returns - now) >= patience:
+        if waited + max(0.0, returns - now) >= patience or health.waiting >= WAITING_MAX:
             raise self._all_out(left, returns - now)
         health.await_change(min(patience_s, returns - now) if returns > now else patience_s)
 

@@ -6,6 +6,7 @@ import gevent
 import pytest
 
 from app.protocol.errors import Problem, RelayError
+from app.services import offer as module
 from app.services.offer import TURN_STATE
 from app.services.routing import Router
 from app.upstreams.verdict import Scope, Verdict
@@ -214,6 +215,17 @@ def test_a_long_absence_is_not_waited_for():
     failing(by, LIMITED)
     with pytest.raises(RelayError):
         offered(by, a_call()).next(0.01)
+
+
+def test_no_more_than_so_many_wait(monkeypatch):
+    monkeypatch.setattr(module, "WAITING_MAX", 3)
+    by = router(SINGLE, queue_wait_s=5)
+    failing(by, failure(Scope.CREDENTIAL, rest_s=0.2))
+    waiting = [gevent.spawn(offered(by, a_call()).next, 2) for _ in range(3)]
+    gevent.sleep(0.01)
+    with pytest.raises(RelayError):
+        offered(by, a_call()).next(2)
+    assert {job.get(timeout=3).place.credential_id for job in waiting} == {10}
 
 
 def test_one_call_tries_a_returning_upstream_and_the_others_wait_for_what_it_shows():
