@@ -31,6 +31,9 @@ class BrokenAnswerError(Exception):
 class Answer:
     """Status, headers (lower-case names) and body of one answer; the body is read as it comes."""
 
+    on_url = on_status = on_chunk_header = on_chunk_complete = None
+    """Of no interest; llhttp's binding looks for them all, and to find nothing costs more than to find None."""
+
     def __init__(self, wire: Wire, *, done: Callable[[bool], None]) -> None:
         self._wire = wire
         self._done: Callable[[bool], None] | None = done
