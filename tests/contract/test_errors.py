@@ -11,8 +11,16 @@ from tests.contract.objects import make
 from tests.live import ask
 
 OPENAI, ANTHROPIC = Protocol.OPENAI, Protocol.ANTHROPIC
-ELSEWHERE = {Problem.INTERNAL, Problem.BODY_TIMEOUT, Problem.INSECURE, Problem.INSUFFICIENT_QUOTA}
-"""Not to be had from a healthy house with its usual settings: see tests/api and contract/test_limits.py."""
+ELSEWHERE = {
+    Problem.INTERNAL,
+    Problem.BODY_TIMEOUT,
+    Problem.INSECURE,
+    Problem.INSUFFICIENT_QUOTA,
+    Problem.WRONG_ADDRESS,
+    Problem.STOPPED,
+}
+"""Not to be had from a healthy house with its usual settings: see tests/api, contract/test_limits.py,
+services/test_callers.py and faults/test_stopped.py."""
 OPENAI_ONLY = {
     Problem.PREVIOUS_RESPONSE_NOT_FOUND,
     Problem.SPREAD_STATE,

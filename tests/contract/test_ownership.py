@@ -15,7 +15,7 @@ from tests.live import ROOT, ask
 
 KINDS = [kind for kind in ObjectKind if kind is not ObjectKind.ITEM]
 STORED = [(ObjectKind.RESPONSE, "/v1/responses"), (ObjectKind.CHAT_COMPLETION, "/v1/chat/completions")]
-NO_OBJECT = {"/v1/models/<path:model>", "/v1/<path:rest>"}
+NO_OBJECT = {"/v1/models/<path:model>", "/v1/usage/conversations/<path:key>", "/v1/<path:rest>"}
 """Rules with a variable that names no stored object."""
 MALFORMED = {
     "dots": "..",
