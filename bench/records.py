@@ -1,7 +1,8 @@
 """How long pages take over many records: ``python -m bench.records [postgresql|sqlite] COUNT``.
 
 Makes a database of its own with COUNT records of 90 days, their sums and conversations, asks what the pages ask, and
-drops it. One user of fifty made four requests in ten; each model has one upstream. Times are of the queries, p50 and p95 of many runs, in ms.
+drops it. One user of fifty made four requests in ten; each model has one upstream. Times are of the queries, p50 and
+p95 of many runs, in ms.
 """
 
 from __future__ import annotations
