@@ -1,8 +1,8 @@
 """How long pages take over many records: ``python -m bench.records [postgresql|sqlite] COUNT``.
 
 Makes a database of its own with COUNT records of 90 days, their sums and conversations, asks what the pages ask, and
-drops it. One user of fifty made four requests in ten; each model has one upstream. Times are of the queries, p50 and
-p95 of many runs, in ms.
+drops it. One user of fifty made four requests in ten; each model has one upstream. Times are of the
+queries, p50 and p95 of many runs, in ms.
 """
 
 from __future__ import annotations
@@ -112,10 +112,15 @@ def fill(engine: Engine, count: int) -> None:
             driver = connection.dialect.driver
             connection.exec_driver_sql(statement.replace("%", "%%") if driver == "psycopg" else statement)
     key = f"{words['hour']}, user_id, token_id, model, upstream_id"
+    day = key.replace(words["hour"], words["hour"].replace("'hour'", "'day'").replace("%H:", "00:"))
     with engine.begin() as connection:
         connection.exec_driver_sql(
             f"INSERT INTO rollups (hour, user_id, token_id, model, upstream_id, {', '.join(SUMS)}) "
             f"SELECT {key}, {sums()} FROM records GROUP BY {key}"
+        )
+        connection.exec_driver_sql(
+            f"INSERT INTO daily_rollups (day, user_id, token_id, model, upstream_id, {', '.join(SUMS)}) "
+            f"SELECT {day}, {sums()} FROM records GROUP BY {day}"
         )
         connection.exec_driver_sql(
             f"INSERT INTO conversation_totals (user_id, key, first_at, last_at, {', '.join(SUMS)}) "

@@ -2,7 +2,7 @@
 
 from app.models.audit import AuditEntry
 from app.models.catalog import Model, Route
-from app.models.counting import ConversationTotal, Limit, Price, Rollup
+from app.models.counting import ConversationTotal, DailyRollup, Limit, Price, Rollup
 from app.models.meta import Meta
 from app.models.objects import OwnedObject
 from app.models.pages import Announcement, Choice, Cut, Link
@@ -19,6 +19,7 @@ __all__ = [
     "ConversationTotal",
     "Credential",
     "Cut",
+    "DailyRollup",
     "Limit",
     "Link",
     "Meta",

@@ -44,6 +44,23 @@ class Rollup(_Sums, Base):
     upstream_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
 
+class DailyRollup(_Sums, Base):
+    """The same of one day by UTC, for what is told of weeks and months."""
+
+    __tablename__ = "daily_rollups"
+    __table_args__ = (
+        Index("ix_daily_rollups_user", "user_id", "day"),
+        Index("ix_daily_rollups_token", "token_id", "day"),
+        Index("ix_daily_rollups_model", "model", "day"),
+    )
+
+    day: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    token_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    model: Mapped[str] = mapped_column(exact(200), primary_key=True)
+    upstream_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
 class ConversationTotal(_Sums, Base):
     """The records of one user's conversation in one row; ``key`` is a hash of what the client named it by."""
 

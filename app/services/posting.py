@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any, cast
@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Table, case, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from app.models import Attempt, ConversationTotal, Record, Rollup
+from app.models import Attempt, ConversationTotal, DailyRollup, Record, Rollup
 from app.protocol import record as values
 from app.protocol.usage import Usage
 from app.services.rows import insert_rows
@@ -23,6 +23,7 @@ SUMS = (
 )  # fmt: skip
 _NOTHING = (0,) * len(SUMS)
 ROLLUP_KEY = ("hour", "user_id", "token_id", "model", "upstream_id")
+DAILY_KEY = ("day", *ROLLUP_KEY[1:])
 CONVERSATION_KEY = ("user_id", "key")
 _RECORDS, _ATTEMPTS = cast("Table", Record.__table__), cast("Table", Attempt.__table__)
 _USAGE = {
@@ -66,6 +67,12 @@ def add(connection: Connection, rows: list[Row], *, sign: int = 1) -> None:
     """Add rows of records to every sum that they belong to, or with ``sign`` -1 take them away."""
     rollups = _summed(rows, lambda row: (hour_of(row["at"]), *_place(row)), sign)
     _raise(connection, Rollup, rollups, ROLLUP_KEY)
+    days: dict[tuple[Any, ...], Row] = {}
+    for (hour, *place), sums in rollups.items():
+        day = days.setdefault((day_of(hour), *place), dict.fromkeys(SUMS, 0))
+        for name in SUMS:
+            day[name] += sums[name]
+    _raise(connection, DailyRollup, days, DAILY_KEY)
     talks = [row for row in rows if row["conversation"]]
     totals = _summed(talks, lambda row: (row["user_id"], row["conversation"]), sign)
     for row in talks:
@@ -101,6 +108,11 @@ def _share(row: Row) -> tuple[int, ...]:
 def hour_of(at: datetime) -> datetime:
     """Return the hour of a moment."""
     return at.replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(at: datetime) -> datetime:
+    """Return the day of a moment, by UTC."""
+    return hour_of(at.astimezone(UTC)).replace(hour=0)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

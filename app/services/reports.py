@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Select, func, select
 
 from app.extensions import db
-from app.models import ConversationTotal, Record, Rollup
+from app.models import ConversationTotal, DailyRollup, Record, Rollup
+from app.services import posting
 from app.services.posting import SUMS
 
 if TYPE_CHECKING:
@@ -76,15 +77,16 @@ def last_requests(user: User, limit: int) -> list[Record]:
 
 def totals(scope: Scope, begin: datetime, end: datetime | None = None) -> Totals:
     """Return the sums from the hour of ``begin`` to the hour of ``end`` (not included)."""
-    return _totals(db.session.execute(_within(scope, begin, end, ())).one())
+    return _totals(db.session.execute(_within(scope, begin, end, table=_table(begin, end))).one())
 
 
 def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None) -> list[tuple[Any, Totals]]:
     """Return the sums by ``model``, ``user_id``, ``token_id``, ``upstream_id``, ``hour`` or ``day``, in their order."""
-    column = Rollup.hour if by == "day" else getattr(Rollup, by)
-    rows = db.session.execute(_within(scope, begin, end, (column,)).group_by(column).order_by(column))
+    table = _table(begin, end, finest=by == "hour")
+    column = Rollup.hour if by == "day" and table is Rollup else getattr(table, by)
+    rows = db.session.execute(_within(scope, begin, end, table=table, by=column).group_by(column).order_by(column))
     found = [(row[0], _totals(row)) for row in rows]
-    return list(_by_day(found)) if by == "day" else found
+    return list(_by_day(found)) if by == "day" and table is Rollup else found
 
 
 def days_ago(days: int, now: datetime) -> datetime:
@@ -108,16 +110,31 @@ def conversation(user_id: int, keys: list[str]) -> Talk | None:
     return None if row is None else _talk(row)
 
 
-def _within(scope: Scope, begin: datetime, end: datetime | None, columns: tuple[Any, ...]) -> Select[Any]:
-    sums = [func.coalesce(func.sum(getattr(Rollup, name)), 0).label(name) for name in SUMS]
-    wanted = select(*columns, *sums).where(Rollup.hour >= begin.replace(minute=0, second=0, microsecond=0))
+def _table(begin: datetime, end: datetime | None, *, finest: bool = False) -> Any:
+    """Return the sums to read: those of days where whole days by UTC are meant, for they are few."""
+    whole = begin == posting.day_of(begin) and (end is None or end == posting.day_of(end))
+    return DailyRollup if whole and not finest else Rollup
+
+
+def _by_day(hours: list[tuple[datetime, Totals]]) -> Iterator[tuple[datetime, Totals]]:
+    days: dict[datetime, Totals] = {}
+    for hour, sums in hours:
+        days.setdefault(posting.day_of(hour), Totals()).add(sums)
+    yield from days.items()
+
+
+def _within(scope: Scope, begin: datetime, end: datetime | None, *, table: Any, by: Any = None) -> Select[Any]:
+    sums = [func.coalesce(func.sum(getattr(table, name)), 0).label(name) for name in SUMS]
+    moment = table.hour if table is Rollup else table.day
+    floor = posting.hour_of if table is Rollup else posting.day_of
+    wanted = select(*sums if by is None else (by, *sums)).where(moment >= floor(begin))
     if end is not None:
-        wanted = wanted.where(Rollup.hour < end)
+        wanted = wanted.where(moment < end)
     if scope.user_id is not None:
-        wanted = wanted.where(Rollup.user_id == scope.user_id)
+        wanted = wanted.where(table.user_id == scope.user_id)
     if scope.token_id is not None:
-        wanted = wanted.where(Rollup.token_id == scope.token_id)
-    return wanted.where(Rollup.model == scope.model) if scope.model else wanted
+        wanted = wanted.where(table.token_id == scope.token_id)
+    return wanted.where(table.model == scope.model) if scope.model else wanted
 
 
 def _totals(row: Any) -> Totals:
@@ -126,10 +143,3 @@ def _totals(row: Any) -> Totals:
 
 def _talk(row: ConversationTotal) -> Talk:
     return Talk(row.key, row.first_at, row.last_at, _totals(row))
-
-
-def _by_day(hours: list[tuple[datetime, Totals]]) -> Iterator[tuple[datetime, Totals]]:
-    days: dict[datetime, Totals] = {}
-    for hour, sums in hours:
-        days.setdefault(hour.astimezone(UTC).replace(hour=0), Totals()).add(sums)
-    yield from days.items()

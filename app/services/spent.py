@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, Select, func, select
 
-from app.models import ConversationTotal, Rollup
+from app.models import ConversationTotal, DailyRollup
 from app.protocol.limit import Rule, Span
 
 
@@ -32,15 +32,15 @@ class Spent:
 
 def under(rule: Rule, span: Span) -> Select[int]:
     """Return the query for what was spent under a rule of money, in a span."""
-    wanted = select(func.sum(Rollup.cost_nanos))
+    wanted = select(func.sum(DailyRollup.cost_nanos))
     if rule.scope != "model":
-        subject = Rollup.user_id if rule.scope == "user" else Rollup.token_id
+        subject = DailyRollup.user_id if rule.scope == "user" else DailyRollup.token_id
         wanted = wanted.where(subject == rule.subject_id)
     if rule.model.endswith("*"):
-        wanted = wanted.where(Rollup.model.startswith(rule.model[:-1], autoescape=True))
+        wanted = wanted.where(DailyRollup.model.startswith(rule.model[:-1], autoescape=True))
     elif rule.model:
-        wanted = wanted.where(Rollup.model == rule.model)
-    return wanted if span.start == 0 else wanted.where(Rollup.hour >= datetime.fromtimestamp(span.start, UTC))
+        wanted = wanted.where(DailyRollup.model == rule.model)
+    return wanted if span.start == 0 else wanted.where(DailyRollup.day >= datetime.fromtimestamp(span.start, UTC))
 
 
 def in_conversation(user_id: int, key: str) -> Select[int]:

@@ -84,8 +84,9 @@ def assert_balanced(house):
     sums = "SUM(requests) AS requests, SUM(cost_nanos) AS cost, SUM(output_tokens) AS output"
 
     def balanced():
-        (records,), (rollups,) = house.rows(f"SELECT {columns} FROM records"), house.rows(f"SELECT {sums} FROM rollups")
-        return records == rollups and records
+        (records,), (hours,) = house.rows(f"SELECT {columns} FROM records"), house.rows(f"SELECT {sums} FROM rollups")
+        (days,) = house.rows(f"SELECT {sums} FROM daily_rollups")
+        return records == hours == days and records
 
     return until(balanced, seconds=SETTLED_S, every=0.5)
 
@@ -108,5 +109,9 @@ def assert_replay_changes_nothing(house, journals):
 
 def _all_rows(house):
     tables = {"records": "id", "attempts": "record_id, n", "owned_objects": "id"}
-    tables |= {"rollups": "hour, user_id, token_id, model, upstream_id", "conversation_totals": "user_id, key"}
+    tables |= {
+        "rollups": "hour, user_id, token_id, model, upstream_id",
+        "daily_rollups": "day, user_id, token_id, model",
+        "conversation_totals": "user_id, key",
+    }
     return {table: house.rows(f"SELECT * FROM {table} ORDER BY {order}") for table, order in tables.items()}

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app.extensions import db
-from app.models import Attempt, ConversationTotal, Record, Rollup
+from app.models import Attempt, ConversationTotal, DailyRollup, Record, Rollup
 from app.services import posting
 from tests.services.writing import at_once, record
 
@@ -59,6 +59,14 @@ def test_there_is_one_row_for_each_hour_user_token_model_and_upstream(ctx):
     assert {row.upstream_id for row in rows(Rollup)} == {0, 2}
 
 
+def test_days_are_what_their_hours_add_up_to(ctx):
+    base = record(0)
+    moves = [0, HOUR, 10 * HOUR, 15 * HOUR, 16 * HOUR]  # it begins at 08:00 by UTC
+    post(*[record(n, cost=1, at=base.at + more) for n, more in enumerate(moves)])
+    assert [row.cost_nanos for row in rows(Rollup)] == [1] * 5
+    assert [(row.day.hour, row.cost_nanos) for row in rows(DailyRollup)] == [(0, 4), (0, 1)]
+
+
 def test_a_conversation_knows_when_it_began_and_when_it_was_last_heard_of(ctx):
     base = record(0)
     post(record(1, conversation="k" * 32, cost=1), record(2, conversation="k" * 32, at=base.at + 60, cost=2))
@@ -74,7 +82,7 @@ def test_what_a_record_becomes_moves_its_sums_along(ctx):
     before = dict(row._mapping)
     with db.engine.begin() as connection:
         posting.move(connection, [(before, before | {"cost_nanos": 9, "output_tokens": 40})])
-    for table in (Rollup, ConversationTotal):
+    for table in (Rollup, DailyRollup, ConversationTotal):
         (total,) = rows(table)
         assert (total.requests, total.unpriced, total.cost_nanos, total.output_tokens) == (1, 0, 9, 40)
 

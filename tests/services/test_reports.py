@@ -54,6 +54,8 @@ def test_sums_are_of_whom_and_when_they_are_asked_for(sums):
         return reports.totals(scope, begin, end).cost_nanos
 
     assert cost(Scope()) == 1111
+    assert cost(Scope(user_id=1), reports.days_ago(1, datetime.fromtimestamp(NOW, UTC))) == 11
+    assert cost(Scope(user_id=1), reports.days_ago(2, datetime.fromtimestamp(NOW, UTC))) == 111
     assert cost(Scope(user_id=1)) == 111
     assert cost(Scope(token_id=2)) == 10
     assert cost(Scope(user_id=1, model="m")) == 101
@@ -73,6 +75,9 @@ def test_sums_are_grouped(sums):
     assert costs("token_id") == {1: 101, 2: 10}
     assert list(costs("hour").values()) == [100, 0, 10, 1]
     assert list(costs("day").values()) == [100, 11]
+    whole = reports.days_ago(30, datetime.fromtimestamp(NOW, UTC))
+    assert [sums.cost_nanos for _, sums in reports.grouped(Scope(user_id=1), "day", whole)] == [100, 11]
+    assert [sums.cost_nanos for _, sums in reports.grouped(Scope(user_id=1), "hour", whole)] == [100, 0, 10, 1]
 
 
 def test_conversations_are_told_the_last_heard_of_first(sums):
