@@ -12,6 +12,8 @@ import structlog
 
 VALUE_MAX = 200
 FLUSH_S = 0.1
+EVENTS: dict[str, int] = {}
+"""How many lines of each event this process has logged."""
 LINES_MAX = 20_000
 """Lines that may wait; more are dropped and counted, for a log that nobody takes must not stop the relay."""
 
@@ -20,6 +22,7 @@ def configure() -> None:
     """Set structlog up; called once by ``create_app``."""
     structlog.configure(
         processors=[
+            _count,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -65,6 +68,12 @@ class CallLog:
             gevent.sleep(FLUSH_S)
             if self._lines:
                 gevent.get_hub().threadpool.apply(self.flush)
+
+
+def _count(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    name = event["event"]
+    EVENTS[name] = EVENTS.get(name, 0) + 1
+    return event
 
 
 def _cut(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

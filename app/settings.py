@@ -23,16 +23,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 VERSION = "0.1.0"
 EXIT_CONFIG = 78
 PREFIX = "REALMS_"
-SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD")
+SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD", "METRICS_TOKEN")
 NEEDED = ("secret_key", "vault_keys")
 """Secrets that nothing works without."""
 SECRET_MIN = 32
-DRIVERS = {
-    "postgresql://": "postgresql+psycopg://",
-    "postgres://": "postgresql+psycopg://",
-    "mysql://": "mysql+pymysql://",
-    "mariadb://": "mysql+pymysql://",
-}
+DRIVERS = dict.fromkeys(("postgresql", "postgres"), "postgresql+psycopg")
+DRIVERS |= dict.fromkeys(("mysql", "mariadb"), "mysql+pymysql")
 """What a plain database URL begins with, and what it stands for: drivers that wait cooperatively."""
 MAKE_ONE = "make one with: openssl rand -base64 32"
 CLIENT_NAMES = frozenset({"REALMS_TOKEN"})
@@ -55,6 +51,9 @@ class Settings(BaseModel):
     fast: bool = True
     trusted_proxies: tuple[Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
+
+    metrics_token: SecretStr = SecretStr("")
+    metrics_allow: tuple[Network, ...] = ()
 
     # What it keeps
     data_dir: Path = Path("data")
@@ -93,7 +92,7 @@ class Settings(BaseModel):
     egress_allow: tuple[Network, ...] = ()
     ca_file: Path | None = None
 
-    @field_validator("trusted_proxies", "egress_allow", mode="before")
+    @field_validator("trusted_proxies", "egress_allow", "metrics_allow", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -171,10 +170,8 @@ def _words(value: str) -> list[str]:
 
 def _with_driver(url: str) -> str:
     """Give a plain database URL the driver that works under gevent."""
-    for plain, driver in DRIVERS.items():
-        if url.startswith(plain):
-            return driver + url.removeprefix(plain)
-    return url
+    scheme, colon, rest = url.partition("://")
+    return DRIVERS.get(scheme, scheme) + colon + rest
 
 
 def load(environ: dict[str, str] | None = None) -> Settings:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import create_app, settings
 from app.extensions import db
-from app.services import leaving, schema, setup
+from app.services import leaving, metrics, schema, setup
 from app.services.accounts import AccountError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def _unprepared() -> str | None:
     try:
         app = create_app()
         leaving.end(settings.load().data_dir)
+        metrics.forget(settings.load().data_dir / metrics.FOLDER)
         with app.app_context():
             return _behind() or _without_admin()
     except (SQLAlchemyError, ModuleNotFoundError) as error:

@@ -16,6 +16,7 @@ from app.relay.connect import Connector
 from app.relay.drain import Drain
 from app.relay.egress import Egress
 from app.relay.ports import Accounts
+from app.relay.room import Room
 from app.relay.run import Relay
 from app.relay.watch import Watch
 from app.services import shared
@@ -32,6 +33,9 @@ from app.services.journal import Journal
 from app.services.ledger import Ledger
 from app.services.limits import Limits as CallLimits
 from app.services.load import Load
+from app.services.meter import Meter
+from app.services.metrics import FOLDER as METRICS_FOLDER
+from app.services.metrics import Metrics, offered
 from app.services.offer import Signs
 from app.services.pen import Pen
 from app.services.registry import Registry
@@ -52,7 +56,9 @@ class House:
     pen: Pen
     watch: Watch
     drain: Drain
+    room: Room
     calls: CallLog
+    metrics: Metrics
     counters: Counters
     board: Board
     load: Load
@@ -75,6 +81,8 @@ class House:
         self.counters.start()
         self.board.start()
         self.load.start()
+        if offered(self.settings):
+            self.metrics.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -91,7 +99,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     directory.on_cut = watch.stop
-    drain = Drain(watch, drain_s=settings.drain_s)
+    room = Room(watch.live)
+    drain = Drain(watch, room, drain_s=settings.drain_s)
+    meter = Meter()
     calls = CallLog()
     client = shared.connect(settings)
     counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
@@ -106,7 +116,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls, directory, limits),
+        ledger=Ledger(engine, pen, calls, directory, limits, meter=meter),
         limits=limits,
         connector=Connector(attempts, accounts, attempts_max=settings.attempts_max),
         watch=watch,
@@ -116,9 +126,23 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     app.extensions["realms"] = Context(
         settings, vault, directory, egress, standings, Explainer(directory, signs, board)
     )
-    house = House(directory, pen, watch, drain, calls, counters, board, signs.load, settings)
-    app.extensions["realms.api"] = Machinery(settings, relay, callers, router, directory, drain, standings, house.start)
+    metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
+    house = House(directory, pen, watch, drain, room, calls, metrics, counters, board, signs.load, settings)
+    app.extensions["realms.api"] = Machinery(
+        settings, relay, callers, router, directory, drain, standings, metrics, house.start
+    )
     return house
+
+
+def _gauges(pen: Pen, room: Room, drain: Drain, directory: Directory) -> dict[str, Callable[[], float]]:
+    """Return what can be read off this worker at any moment."""
+    return {
+        "realms_calls_running": lambda: room.taken,
+        "realms_calls_most": lambda: room.most,
+        "realms_draining": lambda: drain.draining,
+        "realms_journal_bytes": lambda: pen.backlog,
+        "realms_snapshot_age_seconds": directory.age_s,
+    }
 
 
 def _signs(

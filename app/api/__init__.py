@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.relay.run import Relay
     from app.services.callers import Callers
     from app.services.directory import Directory
+    from app.services.metrics import Metrics
     from app.services.routing import Router
     from app.services.standing import Standings
     from app.settings import Settings
@@ -33,6 +34,7 @@ class Machinery:
     directory: Directory
     drain: Drain
     standings: Standings
+    metrics: Metrics
     start: Callable[[], None]
     """Sets the house going where the server has no hook for that (``flask run``, tests)."""
 
@@ -44,10 +46,11 @@ def machinery() -> Machinery:
 
 def build() -> Blueprint:
     """Return the blueprint with every rule of the room."""
-    from app.api import door, errors, health, models, usage, views
+    from app.api import door, errors, health, metrics, models, usage, views
 
     blueprint = Blueprint("api", __name__)
     health.add_rules(blueprint)
+    metrics.add_rules(blueprint)
     models.add_rules(blueprint)
     usage.add_rules(blueprint)
     views.add_rules(blueprint)

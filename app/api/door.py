@@ -17,7 +17,7 @@ from app.protocol.errors import Problem, RelayError
 from app.protocol.ids import call_id, request_id
 from app.web.proxies import SCHEME
 
-PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe"})
+PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe", "api.metrics"})
 CORS_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, openai-beta, x-request-id"
 EXPOSED_HEADERS = "x-request-id, request-id, retry-after"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import gevent
 
 from app.protocol.errors import Problem, RelayError
+from app.relay.room import Room
 from app.relay.watch import Cut, Watch
 
 TICK_S = 0.1
@@ -19,8 +20,9 @@ CLIENT_GRACE_S = 1.0
 class Drain:
     """Knows whether this worker is on its way out."""
 
-    def __init__(self, watch: Watch, *, drain_s: float) -> None:
+    def __init__(self, watch: Watch, room: Room, *, drain_s: float) -> None:
         self._watch = watch
+        self._room = room
         self._drain_s = drain_s
         self._close_idle: Callable[[], None] = lambda: None
         self._over = False
@@ -36,9 +38,10 @@ class Drain:
         self._drain_s = min(self._drain_s, HURRY_S)
 
     def admit(self) -> None:
-        """Raise ``RelayError`` (503) for a call that comes too late; before the deadline every call is served."""
+        """Raise ``RelayError`` (503) for a call that comes too late or is one too many."""
         if self._over:
             raise RelayError(Problem.OVERLOADED, "Realms is being restarted; try again.", retry_after=1)
+        self._room.admit()
 
     def _follow(self, alive: Callable[[], bool]) -> None:
         while alive():

@@ -22,6 +22,7 @@ def install(worker: Any) -> None:
         worker.handle = Lean(worker, connections, house.watch, body_s=house.settings.body_s).handle
     worker.run = connections.outlasting(worker)
     house.start(lambda: worker.alive, connections.close_idle)
+    house.room.start(worker.cfg.worker_connections)
     connections.start()
     _spare_the_collector()
 

@@ -20,6 +20,7 @@ from app.protocol.usage import Usage, UsageState, tokens_of
 from app.services.background import complete
 from app.services.directory import Directory
 from app.services.limits import Limits
+from app.services.meter import Meter
 from app.services.pen import Pen
 
 log = structlog.get_logger()
@@ -48,12 +49,15 @@ class CallLine(msgspec.Struct, tag_field="event", tag="call", frozen=True):
 class Ledger:
     """Writes through the pen."""
 
-    def __init__(self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits) -> None:
+    def __init__(
+        self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits, *, meter: Meter
+    ) -> None:
         self._engine = engine
         self._pen = pen
         self._calls = calls
         self._directory = directory
         self._limits = limits
+        self._meter = meter
         pen.closed = self._closed
 
     def admit(self) -> None:
@@ -71,6 +75,7 @@ class Ledger:
         self._limits.settle(record)
         self._pen.note(record)
         self._calls.add(_line(record))
+        self._meter.count(record)
 
     def _billed(self, record: values.Record) -> values.Record:
         bill = self._bill(record)

@@ -120,6 +120,11 @@ class Pen:
         """Whether there is room to keep the record of another call."""
         return not self._disk_full and self._journal.size < BACKLOG_MAX
 
+    @property
+    def backlog(self) -> int:
+        """Bytes of records that are not in the database yet."""
+        return self._journal.size
+
     def _write_for_ever(self) -> None:
         while True:
             self._wake.wait(NOTE_S)

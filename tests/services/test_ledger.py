@@ -17,6 +17,7 @@ from app.protocol.usage import UNKNOWN, from_object
 from app.services.counters import Counters
 from app.services.ledger import Ledger
 from app.services.limits import Limits
+from app.services.meter import Meter
 from app.services.snapshot import EMPTY
 from app.services.spent import Spent
 from tests.services.writing import away, claim_row, record, writing
@@ -32,8 +33,13 @@ def book(alice, bob, tmp_path):
     with writing(db.engine, tmp_path / "journal") as pen:
         directory = SimpleNamespace(snapshot=EMPTY)
         limits = Limits(directory, Counters(), Spent(db.engine))
+        meter = Meter()
         yield SimpleNamespace(
-            ledger=Ledger(db.engine, pen, CallLog(), directory, limits), pen=pen, people=people, directory=directory
+            meter=meter,
+            ledger=Ledger(db.engine, pen, CallLog(), directory, limits, meter=meter),
+            pen=pen,
+            people=people,
+            directory=directory,
         )
 
 
@@ -62,6 +68,11 @@ def test_a_record_is_kept_as_it_is(book):
     (row,) = settled(1)
     assert (row.request_id, row.model, row.end) == ("req_1", "m", "completed")
     assert row.at == datetime.fromtimestamp(1_800_000_000.25, UTC).replace(tzinfo=row.at.tzinfo)
+
+
+def test_a_settled_call_is_counted(book):
+    book.ledger.settle(record(1))
+    assert book.meter.samples()['realms_calls_total{endpoint="responses.create",status="200",end="completed"}'] == 1
 
 
 def test_who_reads_a_background_response_brings_its_usage(book):
