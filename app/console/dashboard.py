@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flask import redirect, render_template, url_for
+from flask import redirect, render_template, request, url_for
 
 from app.console import blueprint
 from app.console.guide import steps
 from app.services import announcements, reports, tokens
+from app.services.reports import Scope, Totals
+from app.web.charts import bars
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -17,12 +19,33 @@ if TYPE_CHECKING:
 
 TOKENS_SHOWN = 5
 REQUESTS_SHOWN = 10
+MODELS_SHOWN = 10
+
+
+PERIODS = (1, 7, 30)
+"""Days that may be looked at together, today included."""
+
+
+def _trend(scope: Scope, days: int, now: datetime) -> list[tuple[str, Totals]]:
+    """Return the sums of each day, or of each hour of a single day, gaps filled with nothing."""
+    begin = reports.days_ago(days - 1, now)
+    step, count, by = (timedelta(hours=1), 24, "hour") if days == 1 else (timedelta(days=1), days, "day")
+    found = dict(reports.grouped(scope, by, begin))
+    moments = [begin + n * step for n in range(count)]
+    shape = "%H:00" if days == 1 else "%m-%d"
+    return [(moment.strftime(shape), found.get(moment, Totals())) for moment in moments]
 
 
 @blueprint.get("/")
 def dashboard() -> ResponseReturnValue:
     """Show the guide while something is missing, then what happened last."""
     mine = tokens.list_for(person().user)
+    now = datetime.now(UTC)
+    asked = request.args.get("days", default=7, type=int)
+    days = asked if asked in PERIODS else 7
+    scope = Scope(user_id=person().user.id)
+    begin = reports.days_ago(days - 1, now)
+    trend = _trend(scope, days, now)
     live = [token for token in mine if token.revoked_at is None]
     return render_template(
         "console/dashboard.html",
@@ -32,7 +55,12 @@ def dashboard() -> ResponseReturnValue:
         requests=reports.last_requests(person().user, REQUESTS_SHOWN),
         token_names={token.id: token.name for token in mine},
         announcements=announcements.unread_by(person().user),
-        now=datetime.now(UTC),
+        now=now,
+        days=days,
+        totals=reports.totals(scope, begin),
+        trend=trend,
+        bars=bars([(label, sums.requests) for label, sums in trend]),
+        by_model=sorted(reports.grouped(scope, "model", begin), key=lambda each: -each[1].requests)[:MODELS_SHOWN],
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from app.services.reports import Totals
+
 UNKNOWN = "\N{EN DASH}"
 STATIC = Path(__file__).parents[2] / "static"
 
@@ -28,7 +30,9 @@ def init_app(app: Flask) -> None:
     """Teach the templates our words."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(ago=ago, moment=moment, count=count, duration=duration, money=money, share=share)
+    app.jinja_env.filters.update(
+        ago=ago, moment=moment, count=count, duration=duration, money=money, cost=cost, share=share
+    )
     app.jinja_env.globals.update(asset=asset, here=here)
 
 
@@ -53,6 +57,11 @@ def count(number: int | None) -> str:
 def money(nanos: int | None) -> str:
     """Return an amount of nano-dollars as people write it; what is unknown is shown as unknown."""
     return UNKNOWN if nanos is None else dollars(nanos)
+
+
+def cost(sums: Totals) -> str:
+    """Return what requests came to, as unknown where the price of none is known."""
+    return UNKNOWN if sums.requests and sums.unpriced >= sums.requests else money(sums.cost_nanos)
 
 
 def share(part: float | None) -> str:

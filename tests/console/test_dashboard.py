@@ -1,11 +1,12 @@
 """The home page."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.extensions import db
-from app.models import Record
+from app.models import Record, Rollup
 from app.models.base import utcnow
 from app.services import accounts
+from app.services.reports import SUMS
 from tests.rooms import ADMIN, ALICE
 
 
@@ -77,3 +78,19 @@ def test_a_failed_request_says_why_as_text(app, alice_there, furnished):
     page = alice_there.get("/")
     assert "<b>model_not_found</b>" in page.text
     assert not page.soup.main.find("b")
+
+
+def test_sums_are_of_the_period_and_ones_own(app, alice_there):
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    sums = dict.fromkeys(SUMS, 0)
+    with app.app_context():
+        for user, days, requests in ((1, 0, 3), (1, 6, 4), (1, 20, 5), (2, 0, 100)):
+            at = now - timedelta(days=days)
+            db.session.add(
+                Rollup(hour=at, user_id=user, token_id=1, model="m", upstream_id=1, **(sums | {"requests": requests}))
+            )
+        db.session.commit()
+    for days, requests in ((1, "3"), (7, "7"), (30, "12"), (99, "7")):
+        page = alice_there.get(f"/?days={days}")
+        assert page.soup.select_one(".numbers strong").get_text() == requests
+        assert len(page.soup.select("svg.columns rect")) == {1: 24, 30: 30}.get(days, 7)

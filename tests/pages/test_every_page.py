@@ -9,11 +9,22 @@ import pytest
 
 from tests.pages.looking import AXE, look
 
-OPEN = ["/login"]
+OPEN = ["/login", "/docs", "/check"]
 ALICE = ["/", "/tokens", "/tokens/new", "/usage", "/usage/conversations", "/connect", "/account"]
 ADMIN = ["/admin", "/admin/upstreams", "/admin/upstreams/new", "/admin/upstreams/1", "/admin/models", "/admin/models/1"]
-ADMIN += ["/admin/users", "/admin/requests", "/admin/prices", "/admin/users/new", "/admin/users/2", "/nothing-here"]
+ADMIN += [
+    "/admin/users",
+    "/admin/requests",
+    "/admin/prices",
+    "/admin/users/new",
+    "/admin/users/2",
+    "/admin/users/invite",
+]
+ADMIN += ["/admin/users/2/reset-link", "/admin/audit", "/admin/objects", "/admin/objects/1/forget"]
+ADMIN += ["/admin/announcements", "/admin/settings", "/admin/prices", "/admin/requests", "/nothing-here"]
 PAGES = [("", path) for path in OPEN] + [("alice", path) for path in ALICE] + [("admin", path) for path in ADMIN]
+EXAMINED = {("en", "wide"), ("zh-CN", "phone")}
+"""Where axe looks: its rules know words, and layouts, but not the two together."""
 SHOTS = os.environ.get("REALMS_TEST_SHOTS")
 """A folder for a picture of each, where somebody wants to look at them."""
 
@@ -30,7 +41,8 @@ def test_a_page_is_quiet_accessible_and_fits(browser, house, signed_in, who, pat
                 for scheme in ("light", "dark"):
                     seen.page.emulate_media(color_scheme=scheme)
                     where = f"{path} {language} {width} {scheme}: "
-                    wrong += [where + line for line in seen.axe()]
+                    if (language, width) in EXAMINED:
+                        wrong += [where + line for line in seen.axe()]
                     if SHOTS:
                         name = re.sub(r"\W+", "-", f"{who}{path}") + f".{language}.{width}.{scheme}.png"
                         seen.page.screenshot(path=Path(SHOTS) / name, full_page=True)

@@ -77,6 +77,7 @@ RULES = {
     "/admin/users/<int:user_id>/sign-out": ADMIN_ONLY,
     "/admin/users/<int:user_id>/tokens/<int:token_id>/revoke": ADMIN_ONLY,
     "/admin/audit": ADMIN_ONLY,
+    "/admin/explain": ADMIN_ONLY,
     "/admin/objects": ADMIN_ONLY,
     "/admin/objects/<int:row_id>/forget": ADMIN_ONLY,
     "/admin/announcements": ADMIN_ONLY,
