@@ -19,6 +19,9 @@ class Registry(Protocol):
     def find(self, caller: Caller, kind: ObjectKind, object_id: str) -> Owned:
         """Return the caller's object. Raises ``RelayError`` for everything that isn't the caller's."""
 
+    def admit(self, call: Call) -> None:
+        """Raise ``RelayError`` (503) when the call's answer is to be stored and no owner can be written down now."""
+
     def claim(self, call: Call, place: Place, ids: list[tuple[ObjectKind, str]]) -> None:
         """Make the caller the owner of these ids, durably, before returning; an owner is never replaced.
 

@@ -59,6 +59,7 @@ class Relay:
         try:
             self._drain.admit()
             self._ledger.admit()
+            self._registry.admit(call)
             conversation = conversation_of(call)
             trace.conversation = conversation.key if conversation.named else ""
             ticket = self._limits.acquire(call, trace.conversation)

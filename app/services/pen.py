@@ -116,6 +116,11 @@ class Pen:
                 segment.remove()
 
     @property
+    def claims(self) -> bool:
+        """Whether owners can be written down, as far as was seen last."""
+        return not self._ill
+
+    @property
     def accepts(self) -> bool:
         """Whether there is room to keep the record of another call."""
         return not self._disk_full and self._journal.size < BACKLOG_MAX

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.models import OwnedObject
 from app.models.base import utcnow
 from app.protocol.call import REGISTRY_ONLY, Call, Caller, Owned, Place
-from app.protocol.endpoints import ObjectKind
+from app.protocol.endpoints import Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError, not_found
 from app.protocol.ids import is_object_id
 from app.services.directory import Directory
@@ -56,6 +56,14 @@ class Registry:
         if place is None:
             raise not_found(kind, object_id)
         return _owned(row, place)
+
+    def admit(self, call: Call) -> None:
+        """Raise ``RelayError`` (503) when the call's answer is to be stored and no owner can be written down now.
+
+        Asked before the upstream is: its answer would be paid for, and could not be shown.
+        """
+        if call.stores and call.endpoint.kind is Kind.CREATE and not self._pen.claims:
+            raise _away()
 
     def claim(self, call: Call, place: Place, ids: list[tuple[ObjectKind, str]]) -> None:
         """Make the caller the owner of these ids, durably, before returning; an owner is never replaced.

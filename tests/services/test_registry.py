@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import gevent
+import msgspec
 import pytest
 from sqlalchemy import select
 from structlog.testing import CapturingLogger
@@ -176,6 +178,20 @@ def test_with_the_database_away_nobody_is_told_yes_or_no(gate):
         ]:
             error = problem(function, *arguments)
             assert (error.problem, error.retry_after) == (Problem.OVERLOADED, 5)
+
+
+def test_what_is_to_be_stored_is_refused_before_it_is_paid_for_while_no_owner_can_be_written(gate):
+    call = create_call(SimpleNamespace(id=1))
+    storing = msgspec.structs.replace(call, stores=True)
+    gate.registry.admit(storing)
+    with away(db.engine):
+        problem(gate.claim, "alice", (RESPONSE, "resp_1"))
+        assert problem(gate.registry.admit, storing).problem is Problem.OVERLOADED
+        gate.registry.admit(call)
+    with gevent.Timeout(10):
+        while not gate.registry._pen.claims:
+            gevent.sleep(0.05)
+    gate.registry.admit(storing)
 
 
 def test_pages_walk_the_callers_objects_in_both_directions(gate):

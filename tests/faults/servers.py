@@ -1,0 +1,93 @@
+"""A PostgreSQL of a test's own, to be stopped, frozen and started again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.live import free_port, until
+
+
+class Cluster:
+    """A database server in a folder."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._programs = programs
+        # It refuses to run as root.
+        self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://realms@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> None:
+        """Make its files."""
+        if self._as:
+            shutil.chown(self._folder, "postgres", "postgres")
+        where = ["-D", str(self._folder / "data"), "-U", "realms", "-A", "trust", "--no-sync"]
+        subprocess.run([*self._as, self._programs / "initdb", *where], check=True, capture_output=True, cwd="/")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "unix_socket_directories="]
+        command = [*self._as, self._programs / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings]
+        log = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
+        until(self._answers, seconds=30, every=0.1)
+
+    def stop(self) -> None:
+        """Let it go at once, as in a crash."""
+        if self._process is not None:
+            self.thaw()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(30)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let every process of it stand still: connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the server and its children: each of those leads a group of its own."""
+        assert self._process is not None
+        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for pid in [self._process.pid, *map(int, listed.split())]:
+            os.kill(pid, number)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url.replace("+psycopg", ""), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Start a server of its own, and leave nothing of it."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL's programs are not installed")
+    folder = Path(tempfile.mkdtemp(prefix="realms-cluster-"))
+    folder.chmod(0o755)
+    made = Cluster(folder, found[-1].parent)
+    try:
+        made.make()
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
