@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
-from app.models.base import BigId, Json, Sealed, UtcDateTime, exact, utcnow
+from app.models.base import BigId, UtcDateTime, exact, utcnow
 
 
 class User(Base):
@@ -25,13 +24,6 @@ class User(Base):
     locale: Mapped[str | None] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    time_zone: Mapped[str | None] = mapped_column(String(64))
-    second_factor: Mapped[bytes | None] = mapped_column(Sealed)
-    """The secret of the one-time codes, sealed; null: none is asked for."""
-    second_factor_step: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
-    """The period of the last code that was taken: each works once."""
-    recovery: Mapped[Any | None] = mapped_column(Json)
-    """Digests of the recovery codes that are left."""
     read_announcement: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
 

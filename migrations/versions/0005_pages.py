@@ -1,4 +1,4 @@
-"""What pages need: where a token may be used, second factors, links that are used once, announcements, choices."""
+"""What pages need: where a token may be used, links that are used once, announcements, choices, calls to be ended."""
 
 from __future__ import annotations
 
@@ -23,10 +23,6 @@ def exact(length: int) -> sa.types.TypeEngine[str]:
 def upgrade() -> None:
     op.add_column("tokens", sa.Column("networks", sa.Text))
     op.add_column("tokens", sa.Column("client", sa.String(100), nullable=False, server_default=sa.text("''")))
-    op.add_column("users", sa.Column("time_zone", sa.String(64)))
-    op.add_column("users", sa.Column("second_factor", sa.LargeBinary))
-    op.add_column("users", sa.Column("second_factor_step", sa.BigInteger, nullable=False, server_default=sa.text("0")))
-    op.add_column("users", sa.Column("recovery", sa.Text))
     op.add_column("users", sa.Column("read_announcement", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     op.create_table(
         "links",
