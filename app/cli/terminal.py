@@ -54,8 +54,8 @@ def table(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> No
         _print_table(rows)
 
 
-def secret(what: str, *, option: str, from_stdin: bool) -> str:
-    """Return a secret: the first line of standard input, or what a person at a terminal types."""
+def secret(what: str, *, option: str, from_stdin: bool, twice: bool = True) -> str:
+    """Return a secret: the first line of standard input, or what a person at a terminal types (``twice`` if new)."""
     if from_stdin:
         value = sys.stdin.readline().rstrip("\r\n")
         if not value:
@@ -63,7 +63,7 @@ def secret(what: str, *, option: str, from_stdin: bool) -> str:
         return value
     if not sys.stdin.isatty():
         raise click.UsageError(f"Give {option}: standard input is no terminal to ask at.")
-    return str(click.prompt(what, hide_input=True, confirmation_prompt=True))
+    return str(click.prompt(what, hide_input=True, confirmation_prompt=twice))
 
 
 def confirm(question: str) -> None:
