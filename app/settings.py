@@ -140,7 +140,7 @@ class Settings(BaseModel):
     def _complete(self) -> Self:
         self._fill("public_url", self.public_url or f"http://{self.bind}")
         url = self.database_url.get_secret_value() or f"sqlite:///{self.data_dir.absolute()}/realms.db"
-        self._fill("database_url", SecretStr(_with_driver(url)))
+        self._fill("database_url", SecretStr(with_driver(url)))
         self._fill("workers", self.workers or 1)
         self._fill("migrate", self.embedded if self.migrate is None else self.migrate)
         return self
@@ -168,7 +168,7 @@ def _words(value: str) -> list[str]:
     return [part for part in value.replace(",", " ").split() if part]
 
 
-def _with_driver(url: str) -> str:
+def with_driver(url: str) -> str:
     """Give a plain database URL the driver that works under gevent."""
     scheme, colon, rest = url.partition("://")
     return DRIVERS.get(scheme, scheme) + colon + rest

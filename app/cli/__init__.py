@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.doctor import doctor
 from app.cli.explain import explain
-from app.cli.host import chores, drain
+from app.cli.host import chores, drain, move
 from app.cli.keys import keys
 from app.cli.limits import limits
 from app.cli.models import models
@@ -24,5 +24,5 @@ def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
     people = (admin, users, setup_link, tokens)
     catalogue = (upstreams, models, prices, limits, usage, explain)
-    for command in (*people, *catalogue, keys, chores, drain, doctor):
+    for command in (*people, *catalogue, keys, chores, drain, move, doctor):
         app.cli.add_command(command)

@@ -1,4 +1,4 @@
-"""``flask drain`` and ``flask chores``: what is done to a host, and now and then."""
+"""``flask drain``, ``flask chores`` and ``flask move``: what is done to a host, now and then, and once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.terminal import Refusing, answer, json_option
+from app.cli.terminal import Refusing, answer, json_option, secret
 from app.extensions import db
 from app.services import chores as service
-from app.services import leaving
+from app.services import leaving, moving
 from app.services.context import context
 
 
@@ -49,6 +49,17 @@ def chores(*, every: float, as_json: bool) -> None:
             click.echo(f"The database refuses: {getattr(error, 'orig', error)}", err=True)
         db.session.remove()
         time.sleep(every)
+
+
+@click.command("move", cls=Refusing)
+@click.option("--url-stdin", is_flag=True, help="Take the other database's URL from the first line of standard input.")
+@json_option
+@with_appcontext
+def move(*, url_stdin: bool, as_json: bool) -> None:
+    """Copy everything into another database, migrated and empty, while no server runs on this one."""
+    moved = moving.move(secret("URL of the other database", option="--url-stdin", from_stdin=url_stdin))
+    text = f"Moved {sum(moved.values())} rows. Now set REALMS_DATABASE_URL to the other database, and start."
+    answer({"moved": moved}, as_json=as_json, text=text)
 
 
 def _tell(done: dict[str, int], *, as_json: bool) -> None:

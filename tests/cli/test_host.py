@@ -4,6 +4,7 @@ import sys
 
 from app.api import machinery
 from app.services import leaving
+from tests import databases
 from tests.live import ROOT
 
 
@@ -44,3 +45,13 @@ def test_chores_tell_what_they_deleted(cli):
     assert result.exit_code == 0
     assert json.loads(result.stdout)["deleted"]["records"] == 0
     assert cli.invoke(args=["chores"]).stdout.startswith("Deleted: 0 records, 0 audit, 0 deleted objects")
+
+
+def test_moving_tells_how_much_and_refuses_what_is_no_database(cli, alice, tmp_path):
+    url = f"sqlite:///{tmp_path}/other.db"
+    databases.migrate(url)
+    result = cli.invoke(args=["move", "--url-stdin", "--json"], input=f"{url}\n")
+    assert json.loads(result.stdout)["moved"]["users"] == 1
+    refused = cli.invoke(args=["move", "--url-stdin"], input="nonsense\n")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "no address of a database" in refused.stderr
