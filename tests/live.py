@@ -24,6 +24,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app import create_app
 from app.extensions import db
@@ -135,6 +136,9 @@ class House:
             with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as connection:
                 connection.row_factory = sqlite3.Row
                 return [dict(row) for row in connection.execute(query)]
+        if url.startswith("mysql"):
+            with self.app.app_context():
+                return [dict(row) for row in db.session.execute(text(query)).mappings()]
         with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as server:
             return server.execute(query).fetchall()  # type: ignore[arg-type]
 
@@ -274,6 +278,7 @@ def database(kind: str, folder: Path, name: str) -> Iterator[str]:
         with databases.sqlite_template(folder) as path:
             yield f"sqlite:///{path}"
     else:
-        with databases.postgresql_database(name) as url:
+        make = databases.postgresql_database if kind == "postgresql" else databases.mysql_database
+        with make(name) as url:
             databases.migrate(url)
             yield url
