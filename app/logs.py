@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import gevent
@@ -14,6 +14,8 @@ VALUE_MAX = 200
 FLUSH_S = 0.1
 EVENTS: dict[str, int] = {}
 """How many lines of each event this process has logged."""
+LISTENERS: list[Callable[[Mapping[str, Any]], None]] = []
+"""Called with each event of this process, but not with the lines of calls."""
 LINES_MAX = 20_000
 """Lines that may wait; more are dropped and counted, for a log that nobody takes must not stop the relay."""
 
@@ -73,6 +75,8 @@ class CallLog:
 def _count(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     name = event["event"]
     EVENTS[name] = EVENTS.get(name, 0) + 1
+    for listen in LISTENERS:
+        listen(event)
     return event
 
 

@@ -23,7 +23,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 VERSION = "0.1.0"
 EXIT_CONFIG = 78
 PREFIX = "REALMS_"
-SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD", "METRICS_TOKEN")
+SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD", "METRICS_TOKEN", "ALERT_URL")
 NEEDED = ("secret_key", "vault_keys")
 """Secrets that nothing works without."""
 SECRET_MIN = 32
@@ -54,6 +54,7 @@ class Settings(BaseModel):
 
     metrics_token: SecretStr = SecretStr("")
     metrics_allow: tuple[Network, ...] = ()
+    alert_url: SecretStr = SecretStr("")
 
     # What it keeps
     data_dir: Path = Path("data")
@@ -213,6 +214,8 @@ def _obstacles(settings: Settings) -> list[str]:
         )
     elif settings.workers > 1 and not settings.redis_url.get_secret_value():
         problems.append(f"{PREFIX}WORKERS: more than one needs Redis: set {PREFIX}REDIS_URL, or workers to 1")
+    if urlsplit(settings.alert_url.get_secret_value()).scheme not in {"", "http", "https"}:
+        problems.append(f"{PREFIX}ALERT_URL: must be an http or https URL")
     if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
         problems.append(f"{PREFIX}CA_FILE: {settings.ca_file} can't be read")
     return problems

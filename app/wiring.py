@@ -21,6 +21,7 @@ from app.relay.run import Relay
 from app.relay.watch import Watch
 from app.services import shared
 from app.services.affinity import Affinity
+from app.services.alerts import Alerts
 from app.services.board import Alone, Board
 from app.services.callers import Callers
 from app.services.context import Context
@@ -59,6 +60,7 @@ class House:
     room: Room
     calls: CallLog
     metrics: Metrics
+    alerts: Alerts
     counters: Counters
     board: Board
     load: Load
@@ -83,6 +85,7 @@ class House:
         self.load.start()
         if offered(self.settings):
             self.metrics.start()
+        self.alerts.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -127,7 +130,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         settings, vault, directory, egress, standings, Explainer(directory, signs, board)
     )
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
-    house = House(directory, pen, watch, drain, room, calls, metrics, counters, board, signs.load, settings)
+    alerts = Alerts(egress, settings)
+    house = House(directory, pen, watch, drain, room, calls, metrics, alerts, counters, board, signs.load, settings)
     app.extensions["realms.api"] = Machinery(
         settings, relay, callers, router, directory, drain, standings, metrics, house.start
     )

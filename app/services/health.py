@@ -13,6 +13,7 @@ from enum import IntEnum
 
 import gevent.event
 import msgspec
+import structlog
 
 from app.services.board import Board
 from app.upstreams.verdict import Verdict
@@ -49,6 +50,7 @@ class Rest(msgspec.Struct, array_like=True):
 
 
 _rest = msgspec.json.Decoder(Rest)
+log = structlog.get_logger()
 
 
 class Health:
@@ -117,6 +119,7 @@ class Health:
                 self._trials.pop(key, None)
                 self._board.release(key)
                 self._tell(key, b"", KEPT_S)
+                log.info("taken_back", what=key)
 
     def failed(self, key: str, verdict: Verdict, now: float, *, trial: bool) -> None:
         """A call failed for what ``key`` stands for; ``trial`` says that it was tried out by it."""
@@ -130,6 +133,8 @@ class Health:
         streak = rest.streak + 1 if rest is not None else 1
         lasts = verdict.rest_s or min(REST_MAX_S, self._cooldown_s * streak)
         until = max(now + lasts, rest.until if rest is not None else 0.0)
+        if rest is None:
+            log.warning("left_out", what=key, seconds=round(lasts, 1), reason=verdict.reason)
         self._put(key, Rest(until, streak, bool(verdict.rest_s), verdict.reason))
 
     def await_change(self, seconds: float) -> None:

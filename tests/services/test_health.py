@@ -1,6 +1,7 @@
 """Who is left out, since when and until when; moments are given, so that nothing here waits for them."""
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,3 +174,12 @@ def test_a_cool_down_survives_its_way_to_the_others(scope):
     one, other = fresh(wall.board()), fresh(wall.board())
     one.failed(KEY, Verdict(scope=scope, reason="quota", rest_s=90.0), T, trial=False)
     assert one.rests == other.rests
+
+
+def test_who_is_left_out_is_told_once_and_again_when_taken_back():
+    health = fresh()
+    with structlog.testing.capture_logs() as lines:
+        for n in range(3):
+            health.failed(KEY, REFUSED, T + 1000 * n, trial=True)
+        health.succeeded([KEY], T + 5000)
+    assert [(line["event"], line["what"]) for line in lines] == [("left_out", KEY), ("taken_back", KEY)]
