@@ -105,6 +105,8 @@ def bounds(block: bytes, at: int) -> tuple[int, int]:
 
 def read(event: bytes) -> Event:
     """Return an event's name and data as a client would see them."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return Event("", event[6:-2])  # one line, as most are
     name = ""
     data: list[bytes] = []
     for line in _LINES.split(event):

@@ -160,8 +160,8 @@ class ChatStory(Story):
 
     def _telling(self, block: bytes, at: int) -> int:
         found = super()._telling(block, at)
-        usage = USAGE_OBJECT.search(block, at) if self._hides_usage else None
-        return found if usage is None else usage.start() if found < 0 else min(found, usage.start())
+        usage = _usage_from(block, at) if self._hides_usage else -1
+        return found if usage < 0 else usage if found < 0 else min(found, usage)
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         if event.data == b"[DONE]":
@@ -197,6 +197,13 @@ class MessagesStory(Story):
 
 
 STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesStory, ChatStory, MessagesStory)}
+
+
+def _usage_from(block: bytes, at: int) -> int:
+    """Return the index of the next usage object, -1 where there is none; most blocks don't even have the word."""
+    first = block.find(b'"usage"', at)
+    found = USAGE_OBJECT.search(block, first) if first >= 0 else None
+    return -1 if found is None else found.start()
 
 
 def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:

@@ -51,7 +51,7 @@ class Trace:
         self.first_byte_ms: int | None = None
         self.first_content_ms: int | None = None
         self.bytes_out = 0
-        self._events = 0
+        self._lines = 0
         self._content = CONTENT.get(call.endpoint.shape) if call.stream else None
 
     def begin(self) -> None:
@@ -88,7 +88,7 @@ class Trace:
             self._first(block)
         self.bytes_out += len(block)
         if self._content is not None:
-            self._events += block.count(b"\n\n")
+            self._lines += block.count(b"\n")
 
     def _first(self, block: bytes) -> None:
         now = _ms_since(self._call.started)
@@ -112,7 +112,8 @@ class Trace:
         if not accepted or end in UNGUESSED or self._call.endpoint.kind is not Kind.CREATE:
             return usage
         size = 0 if self._call.body is None else self._call.body.size
-        written = max(0, self._events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
+        events = self._lines // (2 if self._call.endpoint.shape is Shape.CHAT else 3)
+        written = max(0, events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
         return usage.at_least(input=tokens_of(size), output=written)
 
     def _record(self) -> Record:
