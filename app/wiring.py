@@ -119,7 +119,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls, directory, limits, meter=meter),
+        ledger=Ledger(engine, pen, calls, directory, limits, meter=meter if offered(settings) else None),
         limits=limits,
         connector=Connector(attempts, accounts, attempts_max=settings.attempts_max),
         watch=watch,

@@ -50,7 +50,7 @@ class Ledger:
     """Writes through the pen."""
 
     def __init__(
-        self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits, *, meter: Meter
+        self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits, *, meter: Meter | None
     ) -> None:
         self._engine = engine
         self._pen = pen
@@ -75,7 +75,8 @@ class Ledger:
         self._limits.settle(record)
         self._pen.note(record)
         self._calls.add(_line(record))
-        self._meter.count(record)
+        if self._meter is not None:
+            self._meter.count(record)
 
     def _billed(self, record: values.Record) -> values.Record:
         bill = self._bill(record)
