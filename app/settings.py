@@ -92,13 +92,13 @@ class Settings(BaseModel):
     # What it may reach
     egress_allow: tuple[Network, ...] = ()
     ca_file: Path | None = None
+    codex_login_url: str = "https://auth.openai.com"
 
     @field_validator("trusted_proxies", "egress_allow", "metrics_allow", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(ipaddress.ip_network(part, strict=False) for part in _words(value))
+        words = _words(value) if isinstance(value, str) else None
+        return value if words is None else tuple(ipaddress.ip_network(word, strict=False) for word in words)
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -113,7 +113,7 @@ class Settings(BaseModel):
             raise ValueError("must be host:port, for example 127.0.0.1:8080")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "codex_login_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
         parts = urlsplit(value)

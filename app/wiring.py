@@ -24,6 +24,8 @@ from app.services.affinity import Affinity
 from app.services.alerts import Alerts
 from app.services.board import Alone, Board
 from app.services.callers import Callers
+from app.services.codex_accounts import KIND as CODEX
+from app.services.codex_accounts import CodexAccounts
 from app.services.context import Context
 from app.services.counters import Counters
 from app.services.directory import Directory
@@ -47,6 +49,7 @@ from app.services.spent import Spent
 from app.services.standing import Standings
 from app.services.vault import Vault
 from app.settings import Settings
+from app.upstreams.codex_account import token_url
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class House:
     counters: Counters
     board: Board
     load: Load
+    codex: CodexAccounts
     settings: Settings
     started: bool = False
 
@@ -86,6 +90,7 @@ class House:
         if offered(self.settings):
             self.metrics.start()
         self.alerts.start()
+        self.codex.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -111,7 +116,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     spent = Spent(engine)
     limits = CallLimits(directory, counters, spent)
     standings = Standings(counters, spent)
-    accounts: dict[str, Accounts] = {}
+    codex = CodexAccounts(engine, vault, directory, egress, token_url=token_url(settings.codex_login_url))
+    accounts: dict[str, Accounts] = {CODEX: codex}
     board = SharedBoard(client) if client else Alone()
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router = Router(directory, signs)
@@ -131,7 +137,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     alerts = Alerts(egress, settings)
-    house = House(directory, pen, watch, drain, room, calls, metrics, alerts, counters, board, signs.load, settings)
+    house = House(
+        directory, pen, watch, drain, room, calls, metrics, alerts, counters, board, signs.load, codex, settings
+    )
     app.extensions["realms.api"] = Machinery(
         settings, relay, callers, router, directory, drain, standings, metrics, house.start
     )

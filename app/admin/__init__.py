@@ -11,6 +11,7 @@ blueprint.before_request(people.require_admin)
 
 from app.admin import (  # noqa: E402, F401 - views register themselves
     catalog,
+    codex,
     credentials,
     explain,
     house,

@@ -61,6 +61,18 @@ class NewUpstreamForm(UpstreamForm):
         return None if self.no_key.data else self.key.data or ""
 
 
+class PastedForm(Form):
+    """Where the browser ended after a sign-in."""
+
+    pasted = LineField(_l("The address that the browser ended at"), required(4000), render_kw=SECRET)
+
+
+class AuthJsonForm(Form):
+    """An account that is signed in elsewhere already."""
+
+    auth_json = TextAreaField(_l("The content of auth.json"), required(40_000), render_kw={**NO_SPELLING, "rows": 8})
+
+
 class PolicyForm(Form):
     """What is wanted otherwise at an upstream, and a request to try it with."""
 

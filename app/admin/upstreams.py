@@ -11,7 +11,7 @@ from flask_babel import ngettext
 from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUpstreamForm, PickForm, UpstreamForm
-from app.services import catalog, tokens
+from app.services import catalog, codex_connect, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
 from app.services.upstreams import UpstreamError
@@ -53,6 +53,8 @@ def new_upstream() -> ResponseReturnValue:
         except UpstreamError as error:
             form.refuse(error)
         else:
+            if UPSTREAMS[upstream.kind].signs_in:
+                return redirect(url_for("admin.connect_account", upstream_id=upstream.id))
             _test(upstream.id)
             return redirect(url_for("admin.upstream", upstream_id=upstream.id))
     return render_template("admin/upstream_new.html", form=form, kinds=UPSTREAMS)
@@ -65,8 +67,10 @@ def upstream(upstream_id: int) -> ResponseReturnValue:
     found = _existing(upstream_id)
     tested = session.pop(TESTED) if TESTED in session else None
     steps = tested["steps"] if tested and tested["upstream"] == upstream_id else None
+    kind = UPSTREAMS[found.kind]
+    accounts = codex_connect.accounts(upstream_id) if kind.signs_in else []
     return render_template(
-        "admin/upstream.html", upstream=found, kind=UPSTREAMS[found.kind], steps=steps, routes=routes
+        "admin/upstream.html", upstream=found, kind=kind, steps=steps, routes=routes, accounts=accounts
     )
 
 

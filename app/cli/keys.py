@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from app.cli.terminal import Commands, answer, json_option
-from app.services import upstreams
+from app.services.resealing import reseal
 
 keys = Commands("keys", help="The keys that seal upstream secrets.")
 
@@ -15,7 +15,7 @@ keys = Commands("keys", help="The keys that seal upstream secrets.")
 @click.pass_context
 def rotate(ctx: click.Context, as_json: bool) -> None:
     """Seal every credential with the first of REALMS_VAULT_KEYS, so that the others can be taken away."""
-    sealed, broken = upstreams.reseal(actor=None)
+    sealed, broken = reseal(actor=None)
     answer(
         {"sealed": sealed, "broken": broken}, as_json=as_json, text=f"{sealed} credentials sealed with the first key."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.terminal import Commands, answer, confirm, json_option, secret, table
-from app.services import policies
+from app.services import codex_connect, policies
 from app.services import upstreams as service
 from app.upstreams import UPSTREAMS
 from app.upstreams.presets import PRESETS
@@ -27,6 +27,9 @@ name_argument = click.argument("name")
 @click.option("--base-url", default="", metavar="URL", help="Where it is; the vendor's own address by default.")
 @click.option("--key-stdin", is_flag=True, help="Take its API key from the first line of standard input.")
 @click.option("--no-key", is_flag=True, help="It wants no API key.")
+@click.option(
+    "--auth-json-stdin", is_flag=True, help="Take an account from the Codex CLI's auth.json on standard input."
+)
 @click.option("--priority", default=0, show_default=True, help="Higher is asked first.")
 @click.option("--weight", default=1, show_default=True, help="Its share among those of the same priority.")
 @json_option
@@ -38,6 +41,7 @@ def add(
     base_url: str,
     key_stdin: bool,
     no_key: bool,
+    auth_json_stdin: bool,
     priority: int,
     weight: int,
     as_json: bool,
@@ -45,9 +49,16 @@ def add(
     """Add an upstream."""
     if not (kind or preset):
         raise click.UsageError("Give --kind or --preset.")
-    if key_stdin and no_key:
-        raise click.UsageError("Give --key-stdin or --no-key, not both.")
-    key = None if no_key else secret("API key", option="--key-stdin or --no-key", from_stdin=key_stdin)
+    if key_stdin + no_key + auth_json_stdin > 1:
+        raise click.UsageError("Give one of --key-stdin, --no-key and --auth-json-stdin.")
+    signs_in = UPSTREAMS[PRESETS[preset].kind if preset else kind].signs_in
+    if signs_in and key_stdin:
+        raise click.UsageError("This kind has no keys: give --auth-json-stdin, or connect an account in the console.")
+    if auth_json_stdin and not signs_in:
+        raise click.UsageError("Only --kind codex_oauth takes --auth-json-stdin.")
+    tokens = codex_connect.read_file(sys.stdin.read()) if auth_json_stdin else None
+    keyless = no_key or signs_in
+    key = None if keyless else secret("API key", option="--key-stdin or --no-key", from_stdin=key_stdin)
     upstream = service.create(
         name=name,
         kind=kind,
@@ -58,6 +69,9 @@ def add(
         preset=preset,
         actor=None,
     )
+    if tokens is not None:
+        codex_connect.connect(upstream.id, tokens, actor=None)
+        upstream = find_upstream(name)
     text = f"Added {upstream.name} at {upstream.base_url}. Next: flask upstreams test {upstream.name}"
     answer(_row(upstream), as_json=as_json, text=text)
 

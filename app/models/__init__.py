@@ -2,6 +2,7 @@
 
 from app.models.audit import AuditEntry
 from app.models.catalog import Model, Route
+from app.models.codex import CodexAccount, CodexSignIn
 from app.models.counting import ConversationTotal, DailyRollup, Limit, Price, Rollup
 from app.models.meta import Meta
 from app.models.objects import OwnedObject
@@ -16,6 +17,8 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Choice",
+    "CodexAccount",
+    "CodexSignIn",
     "ConversationTotal",
     "Credential",
     "Cut",

@@ -15,6 +15,7 @@ from app.protocol import body as bodies
 from app.protocol.call import Call, Owned, Place, Target
 from app.protocol.endpoints import Kind
 from app.protocol.errors import Problem, RelayError, not_found
+from app.protocol.gather import Gathering
 from app.protocol.opening import HiddenError, Opening, hidden_error
 from app.protocol.sse import EventTooLargeError, Splitter
 from app.relay.answer import Answer, BrokenAnswerError
@@ -116,11 +117,8 @@ class Attempts:
         try:
             if link.status >= 300:
                 self._judge_refusal(call, link)
-            elif call.stream != link.is_stream():
-                wanted = "an event stream" if call.stream else "one JSON body"
-                raise _failed(upstream_failed("wrong_type", f"The upstream did not answer with {wanted}."))
-            elif call.endpoint.kind is not Kind.OBJECT:
-                hidden = self._hold(call, link) if call.stream else _read_whole(link)
+            else:
+                hidden = self._judge_answer(call, link)
                 if hidden is not None:
                     _judge(call, link, status=hidden.status, body=hidden.body)
         except (RelayError, ClientLeftError) as error:
@@ -129,6 +127,19 @@ class Attempts:
         except BaseException:
             link.close()
             raise
+
+    def _judge_answer(self, call: Call, link: Link) -> HiddenError | None:
+        """Read as much of a good answer as shows that it is one; return the error that hides in it."""
+        in_events = UPSTREAMS[link.place.kind].answers_in_events
+        streams = link.is_stream(under_any_type=in_events)
+        if call.stream is not streams and not (streams and in_events):
+            wanted = "an event stream" if call.stream else "one JSON body"
+            raise _failed(upstream_failed("wrong_type", f"The upstream did not answer with {wanted}."))
+        if call.endpoint.kind is Kind.OBJECT:
+            return None
+        if call.stream:
+            return self._hold(call, link)
+        return _gather(link) if streams else _read_whole(link)
 
     def _judge_refusal(self, call: Call, link: Link) -> None:
         body = b"" if link.status < 400 else link.whole(ERROR_BODY_MAX)
@@ -182,6 +193,21 @@ def _read_until(link: Link, moment: float) -> bytes | None:
         return None
     finally:
         del late  # it holds this frame, and with it all of the call, until somebody collects garbage
+
+
+def _gather(link: Link) -> HiddenError | None:
+    """Read a stream to its terminal event, for a caller who wants its outcome in one body."""
+    gathering, splitter = Gathering(), Splitter()
+    ended = False
+    while not ended:
+        data = link.read()
+        ended = gathering.take(_whole_events(splitter, data) if data else splitter.rest + b"\n\n")
+        if not data and not ended:
+            raise _failed(upstream_failed("ended_early", "The upstream ended the stream before its end."))
+    if gathering.body is not None:
+        link.told = bodies.read(gathering.body)
+        link.stand_in(gathering.body)
+    return gathering.error
 
 
 def _read_whole(link: Link) -> HiddenError | None:

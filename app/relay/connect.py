@@ -17,6 +17,7 @@ from app.relay.mend import Mender
 from app.relay.ports import Accounts, Offer
 from app.relay.trace import Trace
 from app.relay.watch import Live
+from app.upstreams.verdict import Verdict
 
 PATIENCE_S = 0.25
 """How long a wait for a place lasts before the loop looks up whether the client has left."""
@@ -105,8 +106,9 @@ class Connector:
             if accounts is None:
                 raise
             accounts.observed(target.place, failure.headers)
-            renewed = accounts.renew(target.place) if failure.verdict.key_refused else None
+            renewed = accounts.renew(target.place) if failure.verdict.outdated else None
             if renewed is None:
+                failure.verdict = msgspec.structs.replace(failure.verdict, key_refused=_is_final(failure.verdict))
                 raise
             target = msgspec.structs.replace(target, place=renewed)
             link = self._attempts.at_target(call, target, live=live, trace=trace)
@@ -117,6 +119,11 @@ class Connector:
         accounts = self._accounts.get(target.place.kind)
         if accounts is not None:
             accounts.observed(target.place, dict(link.headers))
+
+
+def _is_final(verdict: Verdict) -> bool:
+    """Whether a refusal that nothing was done about is the credential's own: an outdated one may be renewed later."""
+    return verdict.key_refused and not verdict.outdated
 
 
 def _next(offer: Offer, live: Live) -> Target:

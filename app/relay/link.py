@@ -107,18 +107,23 @@ class Link:
         self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return self._body
 
-    def is_stream(self) -> bool:
+    def stand_in(self, body: bytes) -> None:
+        """Let ``body``, in JSON, stand for the stream that it was gathered from."""
+        self._body = body
+        self.headers = [item for item in self.headers if item[0] != "content-type"]
+
+    def is_stream(self, *, under_any_type: bool = False) -> bool:
         """Whether the body is an event stream: by its type, or by its first bytes where it has none of the usual."""
-        streams = self._looks_like_stream()
+        streams = self._looks_like_stream(under_any_type=under_any_type)
         if streams:
             self._answer.read_size = STREAM_READ
         return streams
 
-    def _looks_like_stream(self) -> bool:
+    def _looks_like_stream(self, *, under_any_type: bool) -> bool:
         kind = self._answer.header("content-type").partition(";")[0].strip().lower()
         if kind == EVENT_STREAM:
             return True
-        if kind not in {"", "text/plain", "application/octet-stream"}:
+        if not under_any_type and kind not in {"", "text/plain", "application/octet-stream"}:
             return False
         first = self.read()
         self._answer.put_back(first)

@@ -127,7 +127,12 @@ class Whole:
 
 
 def _as_kept(call: Call, link: Link) -> Call:
-    """Return a create as one that stores nothing where its upstream keeps nothing: there is nothing to own."""
+    """Return a create as one that stores what its upstream says: nothing is owned where nothing is kept.
+
+    What a kind of upstream never keeps is owned all the same: its owner is told so, and others that there is no such.
+    """
+    if not UPSTREAMS[link.place.kind].keeps_objects and call.endpoint.object is not None:
+        return msgspec.structs.replace(call, stores=True)
     if not call.stores or link.place.policy.store or call.endpoint.kind is not Kind.CREATE:
         return call
     return msgspec.structs.replace(call, stores=False)

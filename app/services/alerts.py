@@ -22,8 +22,9 @@ from app.relay.egress import Egress, EgressError
 from app.settings import Settings
 
 TOLD = frozenset({
-    "left_out", "taken_back", "credential_disabled", "credential_unusable", "database_unavailable", "database_back",
-    "redis_away", "redis_back", "journal_failed", "record_refused", "claim_refused", "ownership_conflict",
+    "left_out", "taken_back", "credential_disabled", "credential_unusable", "codex_account_needs_reconnect",
+    "database_unavailable", "database_back", "redis_away", "redis_back", "journal_failed",
+    "record_refused", "claim_refused", "ownership_conflict",
 })  # fmt: skip
 AGAIN = timedelta(minutes=10)
 LOOK_S = 0.5

@@ -96,7 +96,8 @@ def _problem(fetched: Fetched, key: str) -> str:
 
 
 def _redacted(text: str, key: str) -> str:
-    text = text.replace(key, "…") if key else text
+    for part in key.split():  # an account's secret has two
+        text = text.replace(part, "…")
     return "".join(c if c.isprintable() else " " for c in text[:EXCERPT_LONGEST]).strip()
 
 

@@ -48,6 +48,8 @@ def create(
 ) -> Upstream:
     """Return a new upstream with one credential; ``key`` None says that it wants no key.
 
+    A kind that people sign in to begins without one: accounts are connected afterwards.
+
     A ``preset`` gives what is left empty, and the policy. Raises ``UpstreamError`` for the field that can't be used.
     """
     start = starting(preset, kind=kind, base_url=base_url, refuse=UpstreamError)
@@ -55,12 +57,14 @@ def create(
     url = normal_base_url(start.base_url, refuse=UpstreamError)
     upstream = Upstream(kind=start.kind, base_url=url, policy=start.policy)
     _fill(upstream, name=name, priority=priority, weight=weight)
-    secret = "" if key is None else _key(key)
+    signs_in = UPSTREAMS[start.kind].signs_in
+    secret = "" if key is None or signs_in else _key(key)
     with change("upstream.create", f"upstream {upstream.name}", actor=actor) as told:
         _name_is_free(upstream)
         db.session.add(upstream)
         db.session.flush()
-        db.session.add(_sealed(Credential(upstream_id=upstream.id, name="default"), secret, url=url))
+        if not signs_in:
+            db.session.add(_sealed(Credential(upstream_id=upstream.id, name="default"), secret, url=url))
         told.after = _shown(upstream)
     return _loaded(upstream.id)
 
@@ -83,6 +87,7 @@ def update(
     secret = _key(key) if key else None
     with change("upstream.update", "upstream", actor=actor) as told:
         upstream = _named(told, upstream_id)
+        _takes_keys(upstream, key)
         told.before = _shown(upstream)
         url = normal_base_url(base_url or UPSTREAMS[upstream.kind].default_base_url, refuse=UpstreamError)
         if origin_of(url) != origin_of(upstream.base_url):
@@ -120,6 +125,7 @@ def add_credential(upstream_id: int, *, name: str, key: str, actor: User | None)
     name, secret = line(name, field="name", longest=100, refuse=UpstreamError), _key(key)
     with change("credential.create", "credential", actor=actor) as told:
         upstream = _named(told, upstream_id)
+        _takes_keys(upstream, key)
         credential = _sealed(Credential(upstream_id=upstream.id, name=name), secret, url=upstream.base_url)
         db.session.add(credential)
         db.session.flush()
@@ -138,6 +144,7 @@ def replace_credential(credential_id: int, *, key: str, actor: User | None) -> N
     secret = _key(key)
     with change("credential.replace", "credential", actor=actor) as told:
         credential = _credential(told, credential_id)
+        _takes_keys(credential.upstream, key)
         told.before = _shown_credential(credential)
         _sealed(credential, secret, url=credential.upstream.base_url)
         told.after = _shown_credential(credential)
@@ -148,20 +155,6 @@ def delete_credential(credential_id: int, *, actor: User | None) -> None:
     with change("credential.delete", "credential", actor=actor) as told:
         told.before = _shown_credential(_credential(told, credential_id))
         db.session.execute(delete_rows(Credential).where(Credential.id == credential_id))
-
-
-def reseal(*, actor: User | None) -> tuple[int, list[str]]:
-    """Seal every credential with the first vault key; return how many, and the names of those that no key opens."""
-    broken = []
-    with change("keys.rotate", "credentials", actor=actor) as told:
-        credentials = list(db.session.scalars(select(Credential).options(selectinload(Credential.upstream))))
-        for credential in credentials:
-            try:
-                credential.sealed = context().vault.rotate(credential.sealed)
-            except VaultError:
-                broken.append(f"{credential.upstream.name}/{credential.name}")
-        told.after = {"sealed": len(credentials) - len(broken), "broken": broken}
-    return len(credentials) - len(broken), broken
 
 
 def list_all() -> list[Upstream]:
@@ -206,11 +199,20 @@ def _carry_over(upstream: Upstream, secret: str | None) -> str | None:
     """Return the secret for another origin: what was entered, or an empty one for an upstream that wants no key."""
     if not upstream.credentials:
         return secret
+    if UPSTREAMS[upstream.kind].signs_in:
+        for credential in upstream.credentials:
+            credential.enabled = False
+        return None
     if secret is None and not all(_is_empty(each, upstream) for each in upstream.credentials):
         raise UpstreamError("key", _("Another address needs the key again: it was entered for the old one only."))
     for credential in upstream.credentials[1:]:
         credential.enabled = False
     return secret or ""
+
+
+def _takes_keys(upstream: Upstream, key: str | None) -> None:
+    if key and UPSTREAMS[upstream.kind].signs_in:
+        raise UpstreamError("key", _("This kind of upstream has no keys: connect an account instead."))
 
 
 def _is_empty(credential: Credential, upstream: Upstream) -> bool:

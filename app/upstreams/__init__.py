@@ -2,7 +2,8 @@
 
 from app.upstreams.anthropic import Anthropic
 from app.upstreams.base import Adapter
+from app.upstreams.codex_oauth import CodexOAuth
 from app.upstreams.openai import OpenAI
 
-UPSTREAMS: dict[str, Adapter] = {adapter.kind: adapter for adapter in (OpenAI(), Anthropic())}
+UPSTREAMS: dict[str, Adapter] = {adapter.kind: adapter for adapter in (OpenAI(), Anthropic(), CodexOAuth())}
 """Every kind by its name, as it stands in the database and on the command line."""

@@ -37,6 +37,10 @@ class Adapter:
     """How a secret travels: ``bearer``, or the name of the header that it stands in alone."""
     keeps_objects: ClassVar[bool] = True
     """Whether what it stores can be read back; otherwise its owner is told 501."""
+    answers_in_events: ClassVar[bool] = False
+    """Whether it may answer in events what was asked for whole, under whatever content type."""
+    signs_in: ClassVar[bool] = False
+    """Whether its credentials come from a person's sign-in, and not from a key."""
 
     def serves(self, endpoint: Endpoint) -> bool:
         """Whether this kind of upstream has the endpoint at all."""

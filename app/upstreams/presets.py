@@ -38,6 +38,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "vllm": Preset("vLLM", "openai", "http://127.0.0.1:8000/v1", Policy(endpoints=_CHAT_AND_RESPONSES, store=False)),
     "openai-compatible": Preset("another OpenAI-compatible server", "openai", "", Policy(store=False)),
+    "codex": Preset("Codex (ChatGPT accounts)", "codex_oauth", "https://chatgpt.com/backend-api/codex"),
     "anthropic": Preset("Anthropic", "anthropic", "https://api.anthropic.com"),
     "anthropic-compatible": Preset("another Anthropic-compatible server", "anthropic"),
 }

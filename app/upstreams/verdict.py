@@ -52,6 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rest_s: float | None = None
     at_once: bool = False
     key_refused: bool = False
+    outdated: bool = False
 
 
 REQUEST = Verdict(scope=Scope.REQUEST, reason="request")
@@ -115,7 +116,7 @@ def _refused(status: int, headers: Mapping[str, str], error: Mapping[str, Any]) 
     if status == 403 and (code_of(error) in FLAGGED_CODES or _is_moderation(error)):
         return REQUEST
     if status == 402 or code_of(error) in QUOTA_CODES:
-        return _used_up(headers, error)
+        return used_up(headers, error)
     message = "The upstream refused Realms' own credential. Tell your administrator."
     told = RelayError(Problem.UPSTREAM, message)
     reason = "key_refused" if status == 401 else "credential_refused"
@@ -128,7 +129,8 @@ def _is_moderation(error: Mapping[str, Any]) -> bool:
     return isinstance(metadata, dict) and bool(metadata.get("reasons") or metadata.get("flagged_input"))
 
 
-def _used_up(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
+def used_up(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
+    """Return the verdict on an account whose allowance is used up."""
     told = RelayError(Problem.OVERLOADED, "The upstream account is used up. Tell your administrator.")
     rest_s = reset_s(headers, error) or QUOTA_REST_S
     return Verdict(scope=Scope.CREDENTIAL, reason="quota", told=told, rest_s=rest_s, at_once=True)
@@ -136,7 +138,7 @@ def _used_up(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
 
 def _throttled(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
     if code_of(error) in QUOTA_CODES or error.get("type") in QUOTA_CODES:
-        return _used_up(headers, error)
+        return used_up(headers, error)
     rest_s = reset_s(headers, error)
     wait = retry_after(headers) or (max(1, round(rest_s)) if rest_s else 1)
     message = "The upstream limits the rate of requests; try again later."

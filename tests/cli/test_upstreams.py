@@ -81,3 +81,36 @@ def test_a_test_tells_each_step_and_fails_with_exit_1(cli, ctx, provider):
     bad = cli.invoke(args=["upstreams", "test", "main", "--json"])
     assert bad.exit_code == 1
     assert [step["ok"] for step in json.loads(bad.stdout)] == [True, True, False]
+
+
+AUTH_JSON = json.dumps({"tokens": {"access_token": "at-1", "refresh_token": "rt-1", "account_id": "acc-1"}})
+
+
+def add_codex(cli, *more, text=AUTH_JSON):
+    return cli.invoke(args=["upstreams", "add", "codex", "--kind", "codex_oauth", *more], input=text)
+
+
+def test_an_account_comes_from_an_auth_json(cli, ctx):
+    result = add_codex(cli, "--auth-json-stdin")
+    assert result.exit_code == 0
+    assert "rt-1" not in result.output
+    upstream = upstreams.by_name("codex")
+    assert upstream.base_url == "https://chatgpt.com/backend-api/codex"
+    assert context().vault.open(upstream.credentials[0].sealed, origin=upstream.base_url) == "acc-1 at-1"
+
+
+def test_what_is_no_auth_json_adds_nothing(cli, ctx):
+    result = add_codex(cli, "--auth-json-stdin", text='{"access_token":"at-secret"}')
+    assert result.exit_code == 1
+    assert "no auth.json" in result.output
+    assert "at-secret" not in result.output
+    assert upstreams.by_name("codex") is None
+
+
+def test_accounts_and_keys_are_not_confused(cli, ctx):
+    assert add_codex(cli, "--key-stdin").exit_code == 2
+    assert add_codex(cli, "--no-key", "--auth-json-stdin").exit_code == 2
+    assert add(cli, "--auth-json-stdin", key=None).exit_code == 2
+    assert cli.invoke(args=["upstreams", "add", "m", "--kind", "openai", "--auth-json-stdin"]).exit_code == 2
+    assert add_codex(cli).exit_code == 0, "accounts are connected in the console, too"
+    assert upstreams.by_name("codex").credentials == []

@@ -46,6 +46,11 @@ COVERED_ELSEWHERE = {
         ["services/test_ledger.py"],
         "the ledger's own work, as those who read a response see it",
     ),
+    "services/codex_accounts.py": (
+        ["contract/test_codex.py", "faults/test_codex_killed.py"],
+        "renewals as calls meet them, at an OAuth server, in a worker that can be killed",
+    ),
+    "services/codex_connect.py": (["admin/test_codex.py"], "sign-ins and imports, with a browser and an OAuth server"),
     "services/context.py": (["services/test_upstreams.py"], "a holder without behaviour of its own"),
     "services/notices.py": (["services/test_limits.py", "contract/test_limits.py"], "refusals and headers of limits"),
     "services/one_place.py": (
@@ -57,6 +62,7 @@ COVERED_ELSEWHERE = {
         ["services/test_shared_counters.py"],
         "a client, and what stands in for it while it is away",
     ),
+    "services/resealing.py": (["services/test_upstreams.py"], "secrets of upstreams, under another vault key"),
     "services/schema.py": (["test_migrations.py"], "migrations, alone and in a crowd"),
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),
     "web/filters.py": (["console/test_dashboard.py"], "numbers and moments as pages show them"),

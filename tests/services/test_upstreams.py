@@ -7,6 +7,7 @@ from app.extensions import db
 from app.models import AuditEntry, Credential, Route, Upstream
 from app.services import catalog, upstreams
 from app.services.context import context
+from app.services.resealing import reseal
 from app.services.upstreams import UpstreamError
 from app.services.vault import Vault, VaultError
 from tests.conftest import VAULT_KEY
@@ -309,7 +310,7 @@ def test_resealing_lets_the_old_key_go_and_names_what_no_key_opens(app, ctx):
     db.session.add(Credential(upstream_id=upstream.id, name="foreign", sealed=foreign))
     db.session.commit()
     app.extensions["realms"] = replace(context(), vault=Vault([new_key, VAULT_KEY]))
-    assert upstreams.reseal(actor=None) == (1, ["main/foreign"])
+    assert reseal(actor=None) == (1, ["main/foreign"])
     sealed = upstreams.get(upstream.id).credentials[0].sealed
     assert Vault([new_key]).open(sealed, origin=upstream.base_url) == KEY
     with pytest.raises(VaultError):

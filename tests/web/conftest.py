@@ -4,7 +4,7 @@ import pytest
 
 from app.extensions import db
 from app.protocol.price import Rates, Tariff
-from app.services import accounts, posting, prices
+from app.services import accounts, posting, prices, upstreams
 from tests.rooms import ALICE, admin_there, alice_there, people, stranger
 from tests.rooms import furnished as furnished_by_hand
 from tests.services.writing import record
@@ -14,8 +14,9 @@ __all__ = ["admin_there", "alice_there", "furnished_by_hand", "people", "strange
 
 @pytest.fixture
 def furnished(app, furnished_by_hand):
-    """As elsewhere, and a price of the first model and a request of Alice's: number 1 each."""
+    """As elsewhere, and a price of the first model and a request of Alice's: number 1 each; upstream 2 is signed in to."""
     with app.app_context():
+        upstreams.create(name="c", kind="codex_oauth", base_url="", key=None, priority=0, weight=1, actor=None)
         prices.put(1, Tariff(Rates(input=1)), actor=None)
         alice = accounts.by_email(ALICE)
         with db.engine.begin() as connection:

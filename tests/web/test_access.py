@@ -45,6 +45,11 @@ RULES = {
     "/admin/upstreams/<int:upstream_id>/test": ADMIN_ONLY,
     "/admin/upstreams/<int:upstream_id>/edit": ADMIN_ONLY,
     "/admin/upstreams/<int:upstream_id>/policy": ADMIN_ONLY,
+    "/admin/upstreams/<int:upstream_id>/accounts/connect": ADMIN_ONLY,
+    "/admin/upstreams/<int:upstream_id>/accounts/sign-in": ADMIN_ONLY,
+    "/admin/upstreams/<int:upstream_id>/accounts/finish": ADMIN_ONLY,
+    "/admin/upstreams/<int:upstream_id>/accounts/import": ADMIN_ONLY,
+    "/admin/upstreams/<int:upstream_id>/accounts/<int:credential_id>/allowance": ADMIN_ONLY,
     "/admin/upstreams/<int:upstream_id>/<any(enable, disable):what>": ADMIN_ONLY,
     "/admin/upstreams/<int:upstream_id>/delete": ADMIN_ONLY,
     "/admin/upstreams/<int:upstream_id>/models": ADMIN_ONLY,
@@ -103,6 +108,8 @@ def rules(app):
 
 def address(rule):
     values = {name: PLACES.get(name, "disable") for name in rule.arguments}
+    if "/accounts/" in rule.rule:
+        values["upstream_id"] = 2  # the one that has such pages
     return rule.build(values)[1]
 
 

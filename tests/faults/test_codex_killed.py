@@ -1,0 +1,29 @@
+"""A worker that is killed between a renewal's answer and its commit has lost a token that nobody can give again."""
+
+import os
+import signal
+
+from tests.contract.codex import CROWD, connect, open_codex, refreshes
+from tests.live import until
+
+BODY = {"model": CROWD, "input": "hi"}
+
+
+def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provider, tmp_path):
+    with open_codex(tmp_path, provider) as house:
+        connect(house, provider, "killed@example.com", life=1.0)
+        # The provider has spent the token, and its answer never comes.
+        provider.control("POST", "faults", {"fault": "hang_headers", "path": "/oauth/token", "times": 1})
+        until(lambda: house.rows("SELECT asked FROM codex_accounts")[0]["asked"])
+        until(lambda: refreshes(provider) == 1)
+        (worker,) = house.workers()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: house.workers() not in ([], [worker]), seconds=30)
+        until(lambda: refreshes(provider) == 2, seconds=30)
+        state = "SELECT state, enabled FROM codex_accounts JOIN credentials ON id = credential_id"
+        until(lambda: [tuple(row.values()) for row in house.rows(state)] == [("lost", 0)])
+        assert "codex_account_needs_reconnect" in house.log.read_text()
+        until(lambda: house.post("/v1/responses", BODY).status == 404)
+        assert refreshes(provider) == 2, "once, and never in a loop"
+        connect(house, provider, "killed@example.com")
+        assert house.post("/v1/responses", BODY).status == 200
