@@ -77,6 +77,7 @@ def mysql_database(name: str):
     """
     try:
         on_mysql(
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 2",  # until the server starts again: tests need no power loss
             f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
             f"CREATE USER {name}@localhost IDENTIFIED BY '{name}'",
             f"GRANT ALL ON {name}.* TO {name}@localhost",
