@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import gevent
 from gunicorn.http.errors import ParseException
 
 from app.protocol.errors import Problem, RelayError
@@ -13,6 +15,8 @@ from app.settings import Settings
 CONNECTION = "realms.connection"
 """Where a server of ours puts the client's plain socket; such a server keeps the time of a body by itself."""
 JSON = "application/json"
+SLOWEST = 4096
+"""Bytes a second of the slowest line that a body may come over."""
 ENCODINGS = frozenset({"gzip", "zstd"})
 
 
@@ -53,7 +57,7 @@ def _take(environ: dict[str, Any], limit: int, *, body_s: float) -> bytes:
     if connection is not None:
         connection.settimeout(body_s)
     try:
-        body: bytes = environ["wsgi.input"].read(limit + 1)
+        body: bytes = _read(environ, limit, body_s)
     except TimeoutError:
         raise RelayError(Problem.BODY_TIMEOUT, "The body did not come in time.") from None
     except (OSError, ParseException):  # the server closes the connection of a body that it can't find the end of
@@ -62,6 +66,21 @@ def _take(environ: dict[str, Any], limit: int, *, body_s: float) -> bytes:
         if connection is not None:
             connection.settimeout(None)
     return body
+
+
+def _read(environ: dict[str, Any], limit: int, body_s: float) -> bytes:
+    stream = environ["wsgi.input"]
+    if isinstance(stream, io.BytesIO):  # all of it is there
+        return stream.read(limit + 1)
+    length = int(environ.get("CONTENT_LENGTH") or limit)
+    with gevent.Timeout(whole_s(body_s, length), TimeoutError("the body did not come in time")):
+        body: bytes = stream.read(limit + 1)
+    return body
+
+
+def whole_s(body_s: float, length: int) -> float:
+    """Return how long a body of so many bytes may take in all, in seconds: a byte now and then is no silence."""
+    return body_s + length / SLOWEST
 
 
 def _undone(body: bytes, encoding: str, limit: int) -> bytes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING
 
 import gevent
+
+from app.api.reading import whole_s
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Body(io.RawIOBase):
-    """The rest of a body of known length; each wait for more of it has the same deadline."""
+    """The rest of a body of known length; each wait for more of it has a deadline, and so has all of it."""
 
     def __init__(self, wire: Wire, *, begun: bytes, length: int, wait_s: float) -> None:
         super().__init__()
@@ -22,6 +25,7 @@ class Body(io.RawIOBase):
         self._wait_s = wait_s
         self._begun = begun
         self._left = length
+        self._ends = time.monotonic() + whole_s(wait_s, length)
 
     def readable(self) -> bool:
         return True
@@ -42,5 +46,6 @@ class Body(io.RawIOBase):
         there = self._wire.read_now(size)
         if there is not None:
             return there
-        with gevent.Timeout(self._wait_s, TimeoutError("the body did not come in time")):
+        patience = min(self._wait_s, self._ends - time.monotonic())
+        with gevent.Timeout(max(0.0, patience), TimeoutError("the body did not come in time")):
             return self._wire.read(size)

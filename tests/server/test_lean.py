@@ -1,6 +1,7 @@
 """Two ways through the server, one answer: raw requests get the same bytes from gunicorn's code and from ours."""
 
 import re
+import select
 import socket
 import time
 from contextlib import ExitStack
@@ -165,6 +166,23 @@ def test_a_body_that_comes_slowly_is_read_and_one_that_stops_is_refused(houses, 
             time.sleep(0.1)
             sock.sendall(BODY[5:])
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_comes_byte_by_byte_for_ever_is_refused(provider, tmp_path):
+    for fast in ("1", "0"):
+        folder = tmp_path / fast
+        folder.mkdir()
+        with live.database("sqlite", folder, "") as url:
+            with live.open_house(folder, url, provider, fast=fast, body_s="0.5") as house:
+                head = request(house.tokens["alice"], JSON, LENGTH, CLOSE)
+                with socket.create_connection(("127.0.0.1", house.port), timeout=10) as sock:
+                    sock.sendall(head)
+                    sent = 0
+                    while sent < len(BODY) - 1 and not select.select([sock], [], [], 0.1)[0]:
+                        sock.sendall(BODY[sent : sent + 1])
+                        sent += 1
+                    assert sock.recv(100).startswith(b"HTTP/1.1 408")
+                    assert sent < len(BODY) - 1
 
 
 def test_nothing_broke_in_either(houses):
