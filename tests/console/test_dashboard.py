@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from app.extensions import db
-from app.models import Record, Rollup
+from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
 from app.services import accounts
 from app.services.reports import SUMS
@@ -86,9 +86,9 @@ def test_sums_are_of_the_period_and_ones_own(app, alice_there):
     with app.app_context():
         for user, days, requests in ((1, 0, 3), (1, 6, 4), (1, 20, 5), (2, 0, 100)):
             at = now - timedelta(days=days)
-            db.session.add(
-                Rollup(hour=at, user_id=user, token_id=1, model="m", upstream_id=1, **(sums | {"requests": requests}))
-            )
+            mine = {"user_id": user, "token_id": 1, "model": "m", "upstream_id": 1} | sums | {"requests": requests}
+            db.session.add(Rollup(hour=at, **mine))
+            db.session.add(DailyRollup(day=at.replace(hour=0), **mine))
         db.session.commit()
     for days, requests in ((1, "3"), (7, "7"), (30, "12"), (99, "7")):
         page = alice_there.get(f"/?days={days}")

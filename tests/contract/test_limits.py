@@ -84,20 +84,23 @@ def priced(house):
     house.changed(lambda: [prices.delete(price_id, actor=None) for price_id in made])
 
 
-@pytest.mark.parametrize(("talk", "stream"), [(RESPONSES, True), (CHAT, False), (MESSAGES, True)], ids=name_of)
-def test_who_has_no_money_left_is_told_so_and_what_was_used_is_paid(house, sim, priced, talk, stream):
+@pytest.mark.parametrize(
+    ("talk", "stream", "who"),
+    [(RESPONSES, True, "alice"), (CHAT, False, "bob"), (MESSAGES, True, "carol")],
+    ids=name_of,
+)
+def test_who_has_no_money_left_is_told_so_and_what_was_used_is_paid(house, sim, priced, talk, stream, who):
     spent = sum(
-        row["cost_nanos"]
-        for row in house.rows(f"SELECT cost_nanos FROM rollups WHERE user_id = {house.users['carol']}")
+        row["cost_nanos"] for row in house.rows(f"SELECT cost_nanos FROM rollups WHERE user_id = {house.users[who]}")
     )
     bound = {"max_output_tokens" if talk is RESPONSES else "max_tokens": 100}
-    with limited(house, money_total=spent + 3_000_000):
-        first = ask(house, talk, "input=100,output=50,cached=0", stream=stream, **bound)
+    with limited(house, who=who, money_total=spent + 3_000_000):
+        first = ask(house, talk, "input=100,output=50,cached=0", stream=stream, who=who, **bound)
         assert first.status == 200
         assert house.record(first.headers["x-request-id"])["cost_nanos"] == 700_000
-        second = ask(house, talk, "input=1000,output=90,cached=0", stream=stream, **bound)
+        second = ask(house, talk, "input=1000,output=90,cached=0", stream=stream, who=who, **bound)
         assert second.status == 200
-        refused = ask(house, talk, stream=stream, **bound)
+        refused = ask(house, talk, stream=stream, who=who, **bound)
         assert refused.status == (402 if talk is MESSAGES else 429)
         assert refused.headers["x-should-retry"] == "false"
         error = refused.json()["error"]
