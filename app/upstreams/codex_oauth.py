@@ -7,6 +7,7 @@ errors stands here, what is known of its accounts in ``codex_account``, so that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -108,8 +109,11 @@ def _refused(reason: str, *, outdated: bool = False, for_good: bool = False) -> 
 
 
 def _says(body: bytes, words: Iterable[str]) -> bool:
+    """Whether one of the words is in what an error tells; its type isn't: most are an ``invalid_request_error``."""
     try:
-        text = msgspec.json.encode(msgspec.json.decode(body)).decode().lower()
+        told = msgspec.json.decode(body, type=dict[str, Any])
+        error = error_of(body)
+        text = msgspec.json.encode([told.get("detail"), error.get("message"), error.get("code")]).decode().lower()
     except (msgspec.DecodeError, RecursionError):
         return False  # a page, which is a proxy's
     return any(word in text for word in words)

@@ -80,6 +80,13 @@ def test_a_401_may_be_mended_by_a_fresh_token(message, for_good):
     assert (verdict.scope, verdict.outdated, verdict.key_refused) == (Scope.CREDENTIAL, True, for_good)
 
 
+def test_the_type_that_most_errors_have_says_nothing_of_a_token():
+    error = {"message": "Something went wrong.", "type": "invalid_request_error", "code": None}
+    assert not judged(401, error).key_refused
+    assert judged(401, error | {"code": "token_invalidated"}).key_refused
+    assert judged(401, body=b'{"detail":{"code":"token_invalidated"}}').key_refused
+
+
 @pytest.mark.parametrize(
     ("body", "for_good"),
     [
