@@ -94,6 +94,7 @@ class House:
 
     def stop(self) -> None:
         """Write what waits."""
+        self.codex.stop()
         self.pen.flush()
         self.calls.flush()
 

@@ -30,6 +30,8 @@ WAIT_S = 20.0
 """How long a call waits for a renewal, its own or another worker's."""
 ASK_S = 8.0
 ROUND_S = 2.0
+STOP_S = 4.0
+"""How long a worker that ends waits for renewals: less than what the server leaves it after the drain."""
 KEEP_TRIES = 40
 KEEP_S = 0.5
 _AWAY = (SQLAlchemyError, OSError, VaultError)
@@ -53,13 +55,17 @@ class CodexAccounts:
         """Begin to look after all accounts, in this worker's hub."""
         gevent.spawn(self._tend_for_ever)
 
+    def stop(self) -> None:
+        """Wait for the renewals under way, for a while: their answers would be lost, and the accounts with them."""
+        gevent.joinall(list(self._running.values()), timeout=STOP_S)
+
     # -- what calls ask -----------------------------------------------------------------------------------------------
     def renew(self, place: Place) -> Place | None:
         """Return the place with a fresh secret after an upstream refused the present one; None where there is none."""
         known = self._present(place)
         if known is not None and known.secret != place.secret:
             return known
-        self._renewal(place.credential_id).join(WAIT_S)
+        self._renewal(place.credential_id, refused=place.secret).join(WAIT_S)
         known = self._present(place)
         return known if known is not None and known.secret != place.secret else None
 
@@ -81,29 +87,27 @@ class CodexAccounts:
         return upstream.places.get(place.credential_id) if upstream else None
 
     # -- renewing -----------------------------------------------------------------------------------------------------
-    def _renewal(self, credential_id: int) -> gevent.Greenlet[..., None]:
+    def _renewal(self, credential_id: int, *, refused: str | None = None) -> gevent.Greenlet[..., None]:
         """Return the renewal that is under way in this worker, begun now if there is none."""
         running = self._running.get(credential_id)
         if running is None:
-            running = self._running[credential_id] = gevent.spawn(self._renew_once, credential_id)
+            running = self._running[credential_id] = gevent.spawn(self._renew_once, credential_id, refused)
             running.link(lambda _: self._running.pop(credential_id, None))
         return running
 
-    def _renew_once(self, credential_id: int) -> None:
+    def _renew_once(self, credential_id: int, refused: str | None) -> None:
         """Renew, or wait for another worker that does; what came of it is in the snapshot afterwards."""
-        before = self._secret(credential_id)
         until = time.monotonic() + WAIT_S
         try:
             while time.monotonic() < until:
                 self._directory.refresh()
-                if self._secret(credential_id) != before:
+                if refused is not None and self._secret(credential_id) != refused:
                     return
-                held = self._lease(credential_id)
+                held = self._lease(credential_id, refused)
                 if isinstance(held, Leased):
                     self._ask(held)
+                if isinstance(held, Leased) or held.again_s is None:
                     self._directory.refresh()
-                    return
-                if held.again_s is None:
                     return
                 gevent.sleep(held.again_s)
         except _AWAY as error:
@@ -115,10 +119,11 @@ class CodexAccounts:
                 return upstream.places[credential_id].secret
         return None
 
-    def _lease(self, credential_id: int) -> Leased | Held:
+    def _lease(self, credential_id: int, refused: str | None) -> Leased | Held:
+        now = utcnow().timestamp()
         with self._engine.begin() as connection:
             return codex_lease.lease(
-                connection, credential_id, now=utcnow().timestamp(), vault=self._vault, token_url=self._token_url
+                connection, credential_id, refused=refused, now=now, vault=self._vault, token_url=self._token_url
             )
 
     def _ask(self, leased: Leased) -> None:

@@ -53,13 +53,26 @@ class Held(msgspec.Struct, frozen=True):
     again_s: float | None = None
 
 
-def lease(connection: Connection, credential_id: int, *, now: float, vault: Vault, token_url: str) -> Leased | Held:
-    """Return the right to renew an account once. Raises ``VaultError`` when its refresh token can't be opened."""
-    wanted = select(CodexAccount.__table__, Upstream.base_url).join(Upstream, Upstream.id == CodexAccount.upstream_id)
+def lease(
+    connection: Connection, credential_id: int, *, refused: str | None, now: float, vault: Vault, token_url: str
+) -> Leased | Held:
+    """Return the right to renew an account once: because a secret was ``refused``, or (None) because it is time.
+
+    Never for a secret that another has renewed since. Raises ``VaultError`` when one can't be opened.
+    """
+    wanted = (
+        select(CodexAccount.__table__, Upstream.base_url, Credential.sealed)
+        .join(Upstream, Upstream.id == CodexAccount.upstream_id)
+        .join(Credential, Credential.id == CodexAccount.credential_id)
+    )
     row = connection.execute(wanted.where(CodexAccount.credential_id == credential_id)).first()
     if row is None or row.state != State.CONNECTED or row.retry_at > now:
         return Held()
     if row.leased_until > now:
+        return Held(0.05)
+    if refused is None and row.renew_at > now:
+        return Held()
+    if refused is not None and vault.open(row.sealed, origin=row.base_url) != refused:
         return Held(0.05)
     tries = [at for at in row.tries if now - TRIES_S < at <= now]
     if len(tries) >= TRIES_MAX:

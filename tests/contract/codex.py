@@ -1,5 +1,6 @@
 """A house with an upstream of ChatGPT accounts at the simulated backend, and accounts for it."""
 
+import os
 import time
 from contextlib import contextmanager
 
@@ -13,10 +14,10 @@ MODEL, CROWD = "codex-1", "crowd-1"
 
 
 @contextmanager
-def open_codex(folder, provider, **settings):
+def open_codex(folder, provider, *, database="sqlite", **settings):
     """Start the house, whose upstreams have no accounts yet."""
     with (
-        live.database("sqlite", folder, "codex") as url,
+        live.database(database, folder, f"realms_codex_{os.getpid()}") as url,
         live.open_house(folder, url, provider, codex_login_url=provider.url, **settings) as house,
     ):
         house.changed(lambda: furnish(house, provider))

@@ -1,4 +1,4 @@
-"""A worker that is killed between a renewal's answer and its commit has lost a token that nobody can give again."""
+"""A worker that is killed between a renewal's answer and its commit has lost a token; one that is told to stop hasn't."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ BODY = {"model": CROWD, "input": "hi"}
 
 def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provider, tmp_path):
     with open_codex(tmp_path, provider) as house:
-        connect(house, provider, "killed@example.com", life=1.0)
         # The provider has spent the token, and its answer never comes.
         provider.control("POST", "faults", {"fault": "hang_headers", "path": "/oauth/token", "times": 1})
+        connect(house, provider, "killed@example.com", life=1.0)  # after the fault: it is renewed at once
         until(lambda: house.rows("SELECT asked FROM codex_accounts")[0]["asked"])
         until(lambda: refreshes(provider) == 1)
         (worker,) = house.workers()
@@ -27,3 +27,16 @@ def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provi
         assert refreshes(provider) == 2, "once, and never in a loop"
         connect(house, provider, "killed@example.com")
         assert house.post("/v1/responses", BODY).status == 200
+
+
+def test_a_worker_that_is_told_to_stop_keeps_the_tokens_it_has_asked_for(provider, tmp_path):
+    with open_codex(tmp_path, provider) as house:
+        before = refreshes(provider)
+        provider.control("POST", "faults", {"fault": "ttfb=2", "path": "/oauth/token", "times": 1})
+        connect(house, provider, "stopped@example.com", life=1.0)
+        until(lambda: refreshes(provider) == before + 1)  # spent, and the answer takes two seconds more
+        house.process.send_signal(signal.SIGTERM)
+        house.process.wait(20)
+        (account,) = house.rows("SELECT asked, ends_at - renew_at AS ahead FROM codex_accounts")
+        assert account["asked"] == 0
+        assert account["ahead"] > 1000

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 from sqlalchemy import func, select
 
@@ -29,11 +30,20 @@ def credential(ctx):
     return found
 
 
-def lease(credential, now=NOW):
+def lease(credential, now=NOW, *, refused=None):
+    """Ask for the lease because a secret was refused: the present one, unless told otherwise."""
+    there = context()
+    refused = refused or secret()
+    with db.engine.begin() as connection:
+        url = there.settings.codex_login_url
+        return codex_lease.lease(connection, credential, refused=refused, now=now, vault=there.vault, token_url=url)
+
+
+def lease_when_due(credential, now):
     there = context()
     with db.engine.begin() as connection:
         url = there.settings.codex_login_url
-        return codex_lease.lease(connection, credential, now=now, vault=there.vault, token_url=url)
+        return codex_lease.lease(connection, credential, refused=None, now=now, vault=there.vault, token_url=url)
 
 
 def keep(leased, tokens=FRESH):
@@ -66,10 +76,27 @@ def test_one_renews_and_the_others_wait(credential):
     assert lease(credential).before.refresh_token == "rt-2"
 
 
+def test_who_was_refused_before_another_renewed_renews_nothing(credential):
+    """Its snapshot can be older than the other's commit: the lease is free by then, and the token is a new one."""
+    refused = secret()
+    assert keep(lease(credential))
+    assert lease(credential, refused=refused) == Held(0.05)
+    assert account().tries == [NOW]
+
+
+def test_who_found_it_due_before_another_renewed_renews_nothing(credential):
+    assert lease_when_due(credential, NOW + 699) == Held()
+    assert keep(lease_when_due(credential, NOW + 701), msgspec.structs.replace(FRESH, ends=NOW + 5000))
+    assert lease_when_due(credential, NOW + 702) == Held()
+    assert account().tries == [NOW + 701]
+
+
 def test_of_many_at_once_one_gets_it(app, credential):
+    refused = secret()
+
     def one(_):
         with app.app_context():
-            return lease(credential)
+            return lease(credential, refused=refused)
 
     with ThreadPoolExecutor(8) as pool:
         got = [each for each in pool.map(one, range(8)) if isinstance(each, Leased)]
