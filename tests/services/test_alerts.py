@@ -97,6 +97,7 @@ def test_a_webhook_that_stumbles_is_asked_again(alerts_at, monkeypatch):
 
 def test_a_webhook_that_is_away_is_given_up_and_logged_without_its_address(alerts_at, monkeypatch, capfd):
     monkeypatch.setattr(module, "PAUSE_S", 0.0)
+    monkeypatch.setattr(module, "log", structlog.get_logger())  # one that hasn't made up its mind where to write
     alerts = alerts_at("http://127.0.0.1:1/hook?key=secret")
     with structlog.testing.capture_logs() as lines:
         alerts.hear(DISABLED)

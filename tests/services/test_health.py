@@ -176,7 +176,8 @@ def test_a_cool_down_survives_its_way_to_the_others(scope):
     assert one.rests == other.rests
 
 
-def test_who_is_left_out_is_told_once_and_again_when_taken_back():
+def test_who_is_left_out_is_told_once_and_again_when_taken_back(monkeypatch):
+    monkeypatch.setattr(module, "log", structlog.get_logger())  # one that hasn't made up its mind where to write
     health = fresh()
     with structlog.testing.capture_logs() as lines:
         for n in range(3):
