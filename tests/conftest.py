@@ -23,6 +23,8 @@ VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "any_database: run on each kind of database, not on SQLite alone")
+    config.addinivalue_line("markers", "acceptance(*numbers): shows these items of docs/security-checklist.md")
+    config.addinivalue_line("markers", "fault(*numbers): brings about these faults of docs/reliability.md")
 
 
 def pytest_generate_tests(metafunc):
