@@ -195,4 +195,4 @@ def test_only_the_settings_read_the_environment():
         for path, node in nodes(SERVED, ast.Attribute, ast.ImportFrom)
         if re.search(r"\bos\.(environ|getenv)|from os import .*(environ|getenv)", ast.unparse(node))
     }
-    assert readers == {"app/settings.py"}
+    assert readers == {"app/settings/loading.py"}
