@@ -41,12 +41,27 @@ def refused(house):
     return house.changed(make)
 
 
+@pytest.fixture(scope="module")
+def kept(house):
+    """Tokens that are good elsewhere: for a model that nobody serves, from a network that nobody is in."""
+
+    def make():
+        carol = accounts.by_email("carol@example.com")
+        return {
+            "models": tokens.mint(carol, name="x", models=["another-model"], actor=carol).secret,
+            "networks": tokens.mint(carol, name="x", networks=["203.0.113.0/24"], actor=carol).secret,
+        }
+
+    return house.changed(make)
+
+
 def near_misses(token):
     """Tokens that differ from a good one in one place."""
     flipped = [token[:n] + ("A" if token[n] != "A" else "B") + token[n + 1 :] for n in range(3, len(token))]
     return [*flipped, token[:-1], token + "A", token.upper(), token.lower(), token[:23], token * 2, f"{token}\x00"]
 
 
+@pytest.mark.acceptance("A-10")
 def test_every_refusal_is_the_same(house, refused, reached):
     never = "sk_" + secrets.token_urlsafe(32)
     answers = {what: house.post(CREATE, RIGHT, authorization=f"Bearer {token}") for what, token in refused.items()}
@@ -73,6 +88,7 @@ def test_a_providers_own_key_is_recognised_and_never_echoed(house, reached, key,
     assert reached() == []
 
 
+@pytest.mark.acceptance("A-5")
 def test_a_token_that_differs_anywhere_is_refused(house):
     for token in near_misses(house.tokens["alice"]):
         sent = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\nx-api-key: {token}\r\n\r\n"
@@ -106,6 +122,7 @@ CREDENTIALS = {
 }
 
 
+@pytest.mark.acceptance("A-4", "A-8")
 @pytest.mark.parametrize("name", CREDENTIALS)
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
 def test_one_credential_decides(house, reached, name, path):
@@ -127,6 +144,30 @@ def test_every_endpoint_asks_for_a_token_before_anything_else(house, refused, re
     assert reached() == []
 
 
+BODY = {"model": "sim-1", "input": "x", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
+CARRIERS = {
+    "Bearer": lambda token: {"authorization": f"Bearer {token}"},
+    "bearer": lambda token: {"authorization": f"bearer {token}"},
+    "x-api-key": lambda token: {"x-api-key": token},
+}
+
+
+@pytest.mark.acceptance("A-2")
+@pytest.mark.parametrize("what", ["revoked", "expired", "disabled", "models", "networks"])
+@pytest.mark.parametrize("carried", CARRIERS)
+def test_what_restricts_a_token_holds_by_every_header_on_every_endpoint(house, refused, kept, reached, what, carried):
+    headers = CARRIERS[carried]((refused | kept)[what])
+    for endpoint in ENDPOINTS:
+        if what == "models" and not endpoint.needs_model:
+            continue  # objects of other models: contract/test_lifecycle.py
+        path = endpoint.path.replace("<object_id>", "resp_x").replace("<item_id>", "msg_x")
+        body = BODY if endpoint.takes_body else None
+        answer = ask(house.port, endpoint.method, path, body=body, headers=headers)
+        assert answer.status == {"models": 404, "networks": 403}.get(what, 401), endpoint.name
+    assert reached() == []
+
+
+@pytest.mark.acceptance("A-8")
 def test_a_token_in_the_query_or_the_body_is_no_credential(house, reached):
     token = house.tokens["alice"]
     for query in (f"api_key={token}", f"key={token}", f"access_token={token}"):
@@ -136,6 +177,7 @@ def test_a_token_in_the_query_or_the_body_is_no_credential(house, reached):
     assert reached() == []
 
 
+@pytest.mark.acceptance("A-11")
 def test_a_token_that_expires_is_refused_from_then_on(house):
     def mint():
         user = accounts.by_email("carol@example.com")
@@ -150,6 +192,22 @@ def test_a_token_that_expires_is_refused_from_then_on(house):
     house.changed(lambda: None)
     house.changed(lambda: None)
     assert house.ask("GET", "/v1/models", authorization=bearer).status == 401
+
+
+@pytest.mark.acceptance("A-11")
+def test_a_token_that_expires_ends_no_stream_that_it_began(house, sim):
+    def mint():
+        user = accounts.by_email("carol@example.com")
+        soon = datetime.now(UTC) + timedelta(seconds=1.5)
+        return tokens.mint(user, name="short", actor=user, expires_at=soon).secret
+
+    with house.app.app_context():
+        house.tokens["short"] = mint()
+        db.session.remove()
+    answer = house.post(CREATE, {"model": "sim-1+events=30,gap=0.1", "input": "x", "stream": True}, who="short")
+    assert answer.status == 200
+    assert b"event: response.completed" in answer.body
+    assert house.ask("GET", "/v1/models", who="short").status == 401
 
 
 def test_the_body_of_a_stranger_is_not_waited_for(house):

@@ -4,6 +4,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+
 from app.models import Token
 from app.services import accounts, tokens
 from app.web import reveal
@@ -23,6 +25,7 @@ def make(browser, **fields):
     return browser.submit("/tokens/new", {"name": "laptop"} | fields)
 
 
+@pytest.mark.acceptance("A-1")
 def test_a_secret_is_shown_once_and_never_in_an_address(app, alice_there, furnished):
     answer = make(alice_there, name="desk")
     assert re.fullmatch(r"/tokens/\d+/secret", answer.location)
@@ -130,6 +133,7 @@ def test_revoking_asks_first(app, alice_there, furnished):
     assert alice_there.get("/tokens/1/revoke").location == "/tokens"
 
 
+@pytest.mark.acceptance("B-16")
 def test_nobody_touches_anothers_token(app, admin_there, furnished):
     assert admin_there.get("/tokens/1/revoke").status == 404
     assert admin_there.get("/tokens/1/secret").status == 404

@@ -93,6 +93,7 @@ def test_one_request_shows_its_working_and_no_upstream(busy):
     assert page.soup.find("td", attrs={"data-label": "Request id there"}).get_text(strip=True) == "–"
 
 
+@pytest.mark.acceptance("B-16")
 def test_nobody_elses_request_is_shown(busy):
     assert busy.get(f"/usage/{record(9).id}").status == 404
     assert busy.get("/usage/nothing").status == 404

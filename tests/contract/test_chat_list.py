@@ -82,6 +82,7 @@ def test_the_model_filter_is_by_the_name_that_was_asked_for(house, erin):
     assert ids(page(house, "model=nothing")) == []
 
 
+@pytest.mark.acceptance("B-7")
 @pytest.mark.parametrize(
     "query",
     [

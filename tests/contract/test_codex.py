@@ -97,6 +97,7 @@ def test_compaction_through_the_sdk(client, account, reached):
     assert not {"store", "stream", "include"} & body.keys()
 
 
+@pytest.mark.acceptance("B-5", "B-11")
 @pytest.mark.parametrize("store", [{}, {"store": False}, {"store": True}], ids=str)
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_it_makes_is_its_owners_and_kept_nowhere(house, account, reached, store, stream):

@@ -98,6 +98,7 @@ def test_what_a_client_says_about_an_objects_call_crosses_alike(house, reached):
     assert set(headers) == set(CROSSES) | {"authorization", "host", "accept-encoding"}
 
 
+@pytest.mark.acceptance("A-4")
 @pytest.mark.parametrize("mine", ["authorization", "x-api-key"])
 @every_create
 def test_the_callers_credential_stays_whichever_header_it_came_in(house, reached, path, mine):

@@ -60,6 +60,7 @@ def all_calls(house, ids):
     return {e.name: call(house, e, ids[e.object], item_id="msg_x") for e in TAKES_ID if "<item_id>" not in e.path}
 
 
+@pytest.mark.acceptance("B-14")
 def test_objects_of_a_disabled_upstream_are_away_and_those_of_a_deleted_one_are_gone(house, passing, reached):
     upstream_id, ids = passing
     house.changed(lambda: upstreams.set_enabled(upstream_id, enabled=False, actor=None))
@@ -76,6 +77,7 @@ def test_objects_of_a_disabled_upstream_are_away_and_those_of_a_deleted_one_are_
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-14")
 def test_objects_keep_to_the_credential_that_made_them(house, passing, reached):
     upstream_id, ids = passing
     first = house.rows(f"SELECT id FROM credentials WHERE upstream_id = {upstream_id}")[0]["id"]
@@ -116,6 +118,7 @@ def test_a_credential_moved_to_another_address_past_realms_is_never_sent_there(h
         db.session.remove()
 
 
+@pytest.mark.acceptance("A-7")
 def test_a_revoked_token_is_refused_within_a_second_and_the_objects_stay_the_users(house, dave, reached):
     object_id = make(house, ObjectKind.RESPONSE, who="dave")
     old = house.tokens["dave"]
@@ -132,6 +135,7 @@ def test_a_revoked_token_is_refused_within_a_second_and_the_objects_stay_the_use
     assert house.ask("GET", f"/v1/responses/{object_id}", who="dave").status == 200
 
 
+@pytest.mark.acceptance("A-7")
 def test_a_disabled_users_tokens_are_refused_on_every_endpoint_and_come_back_with_the_user(house, dave, reached):
     object_id = make(house, ObjectKind.RESPONSE, who="dave")
     house.changed(lambda: accounts.set_disabled(dave, disabled=True, actor=None))
@@ -148,6 +152,7 @@ def test_a_new_token_works_at_once_in_the_running_server(house, dave):
     assert house.ask("GET", "/v1/models", who="dave").status == 200
 
 
+@pytest.mark.acceptance("B-18")
 def test_a_token_reaches_no_object_of_a_model_that_it_may_not_use(house, dave, reached):
     object_id = make(house, ObjectKind.RESPONSE, who="dave")
 

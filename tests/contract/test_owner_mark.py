@@ -24,6 +24,7 @@ def mark_of(house, reached, who):
     return sent(reached)["metadata"]["realms_owner"]
 
 
+@pytest.mark.acceptance("B-9")
 @pytest.mark.parametrize(
     "given", [..., None, {}, {"topic": "x"}, {"realms_owner": "bob"}, {"topic": "x", "realms_owner": "2"}]
 )
@@ -35,6 +36,7 @@ def test_the_mark_is_forced_into_what_is_stored(house, reached, given, stream):
     assert sent(reached)["metadata"] == others | {"realms_owner": mark}
 
 
+@pytest.mark.acceptance("B-9")
 def test_the_mark_is_one_for_each_user_opaque_and_the_same_for_all_tokens(house, reached):
     marks = {who: mark_of(house, reached, who) for who in ("alice", "alice2", "bob", "carol")}
     assert marks["alice"] == marks["alice2"]
@@ -78,6 +80,7 @@ def test_what_is_not_stored_carries_no_mark(house, reached):
     assert sent(reached) == body | {"store": False}
 
 
+@pytest.mark.acceptance("B-9")
 def test_an_update_keeps_the_clients_metadata_and_forces_the_mark_again(house, reached):
     mark = mark_of(house, reached, "alice")
     object_id = store(house, {"a": "1"}).json()["id"]

@@ -63,11 +63,13 @@ def owned_rows(house):
     return house.rows("SELECT count(*) AS n FROM owned_objects")[0]["n"]
 
 
+@pytest.mark.acceptance("B-16")
 def test_every_rule_with_an_id_is_a_row_of_the_table(house):
     rules = {rule.rule for rule in house.app.url_map.iter_rules() if rule.rule.startswith("/v1") and rule.arguments}
     assert rules == {endpoint.path for endpoint in TAKES_ID} | NO_OBJECT
 
 
+@pytest.mark.acceptance("B-18")
 @every_endpoint
 @pytest.mark.parametrize("who", ["alice", "alice2"])
 def test_the_owner_reaches_an_object_with_every_token_by_the_key_that_made_it(house, kept, reached, endpoint, who):
@@ -84,6 +86,7 @@ def test_the_owner_reaches_an_object_with_every_token_by_the_key_that_made_it(ho
     assert answer.status == seen[0]["status"] == (400 if endpoint.name == "responses.cancel" else 200)
 
 
+@pytest.mark.acceptance("B-1", "B-2", "B-17")
 @every_endpoint
 @pytest.mark.parametrize("case", ["another user's", "made at the upstream", "of another kind", "a twin in case"])
 def test_what_is_not_the_callers_is_answered_as_what_does_not_exist(house, kept, reached, endpoint, case):
@@ -108,6 +111,7 @@ def test_what_is_not_the_callers_is_answered_as_what_does_not_exist(house, kept,
     assert owned_rows(house) == rows
 
 
+@pytest.mark.acceptance("B-1")
 @pytest.mark.parametrize("endpoint", [e for e in TAKES_ID if "<item_id>" in e.path], ids=lambda e: e.name)
 def test_an_item_that_is_not_the_callers_is_not_found_in_an_own_conversation(house, kept, reached, endpoint):
     own, unknown = kept.ids[ObjectKind.CONVERSATION], UNKNOWN[ObjectKind.ITEM]
@@ -120,6 +124,7 @@ def test_an_item_that_is_not_the_callers_is_not_found_in_an_own_conversation(hou
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-15")
 @pytest.mark.parametrize(
     ("endpoint", "shape"),
     # An empty id at the end of a path makes the path of the list, with a slash too many: see test_bad_input.
@@ -133,6 +138,7 @@ def test_an_id_that_can_be_none_never_reaches_the_provider(house, reached, endpo
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-12")
 @pytest.mark.parametrize("endpoint", [e for e in TAKES_ID if e.deletes], ids=lambda endpoint: endpoint.name)
 def test_a_deleted_object_is_gone_for_its_owner_without_asking_upstream(house, reached, endpoint):
     object_id, unknown = make(house, endpoint.object), UNKNOWN[endpoint.object]
@@ -147,6 +153,7 @@ def test_a_deleted_object_is_gone_for_its_owner_without_asking_upstream(house, r
     assert row["deleted_at"]
 
 
+@pytest.mark.acceptance("B-12")
 @pytest.mark.parametrize("endpoint", [e for e in TAKES_ID if e.deletes], ids=lambda endpoint: endpoint.name)
 def test_an_object_that_its_upstream_lost_is_gone_after_a_delete(house, reached, endpoint):
     object_id = make(house, endpoint.object)
@@ -159,6 +166,7 @@ def test_an_object_that_its_upstream_lost_is_gone_after_a_delete(house, reached,
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-5")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("kind", "path"), STORED)
 def test_what_is_not_stored_leaves_no_row(house, reached, kind, path, stream):
@@ -189,6 +197,7 @@ def test_a_create_that_shows_an_id_registers_it(house, endpoint, stream):
     assert row["upstream_id"] == house.upstreams["main"]
 
 
+@pytest.mark.acceptance("B-10")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("kind", "path"), STORED)
 def test_an_id_minted_twice_stays_its_first_owners(house, reached, kind, path, stream):
@@ -214,6 +223,7 @@ def test_an_id_minted_twice_stays_its_first_owners(house, reached, kind, path, s
     assert any(twice in line for line in log)
 
 
+@pytest.mark.acceptance("B-10")
 def test_nothing_changes_an_owner():
     """Law 1: first writer wins; the database forgets a deleted user by itself (ON DELETE SET NULL)."""
     code = {path: path.read_text() for path in (ROOT / "app").rglob("*.py")}

@@ -44,6 +44,7 @@ def alices(house):
     return {kind: make(house, kind) for kind in ObjectKind}
 
 
+@pytest.mark.acceptance("B-6")
 @every_create
 @every_reference
 def test_a_reference_to_anothers_object_is_as_one_to_none(house, alices, reached, name, kind, body):
@@ -59,6 +60,7 @@ def test_a_reference_to_anothers_object_is_as_one_to_none(house, alices, reached
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-6")
 @every_create
 @every_reference
 def test_a_reference_to_an_own_object_goes_where_it_lives(house, alices, reached, name, kind, body):
@@ -82,6 +84,7 @@ def test_an_item_whose_type_stands_twice_is_refused(house, alices, reached, name
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-6")
 @every_create
 def test_the_second_of_two_references_is_looked_at_too(house, alices, reached, name):
     bobs = make(house, ObjectKind.ITEM, who="bob")
@@ -149,6 +152,7 @@ def test_a_model_of_another_upstream_cannot_continue_an_object(house, alices, re
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-6")
 def test_items_put_into_a_conversation_go_through_the_gate(house, alices, reached):
     bobs = make(house, ObjectKind.CONVERSATION, who="bob")
     reached()
@@ -158,6 +162,7 @@ def test_items_put_into_a_conversation_go_through_the_gate(house, alices, reache
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-8")
 @pytest.mark.parametrize("after", ["alices", "unknown", "..", "%00", "", "%27%20OR%201=1--"])
 def test_a_cursor_that_is_not_the_callers_is_unknown(house, reached, after):
     alices = make(house, ObjectKind.CHAT_COMPLETION)
@@ -175,6 +180,7 @@ def test_a_cursor_that_is_not_the_callers_is_unknown(house, reached, after):
     assert reached() == []
 
 
+@pytest.mark.acceptance("B-8")
 @pytest.mark.parametrize("cursor", ["after", "before"])
 @pytest.mark.parametrize("page", ["responses/ID/input_items", "conversations/ID/items"])
 def test_a_page_of_items_begins_and_ends_at_the_callers_items_alone(house, alices, reached, page, cursor):

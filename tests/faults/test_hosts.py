@@ -56,6 +56,7 @@ def _no_faults(hosts):
     hosts[0].provider.control("DELETE", "faults")
 
 
+@pytest.mark.acceptance("A-7")
 def test_a_token_that_is_revoked_on_one_host_is_refused_on_the_other_within_a_second(hosts):
     one, two = hosts
     with one.app.app_context():
@@ -126,6 +127,7 @@ def test_limits_are_exact_across_both(hosts):
     time.sleep(1.2)
 
 
+@pytest.mark.acceptance("B-4")
 @pytest.mark.timeout(180)
 def test_a_host_that_is_killed_whole_and_started_again_has_lost_nothing(hosts, deployment):
     """Every process of a host at once, with sixty clients on it; the other serves meanwhile."""

@@ -126,6 +126,7 @@ def test_a_client_that_resets_its_connection_is_noticed(house, sim):
         assert_noticed(house, sim, client, reached(sim, since)["n"])
 
 
+@pytest.mark.acceptance("B-3")
 def test_an_id_that_was_sent_before_the_client_left_is_its_owners(house, sim):
     since = sim.count()
     with Client(house) as client:

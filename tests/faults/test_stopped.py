@@ -7,6 +7,7 @@ from tests.faults.clients import TALKS, Client, name_of
 from tests.live import until
 
 
+@pytest.mark.acceptance("A-7")
 @pytest.mark.parametrize("talk", TALKS, ids=name_of)
 @pytest.mark.parametrize(("fault", "end"), [("hang_accept", "refused"), ("hang_after:5", "stopped")])
 def test_revoking_a_token_can_end_what_runs(house, sim, talk, fault, end):

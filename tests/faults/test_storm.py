@@ -94,6 +94,7 @@ def strike(house, journals) -> int:
     return 1
 
 
+@pytest.mark.acceptance("B-4")
 @pytest.mark.faults
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "workers"), [("postgresql", 2), ("sqlite", 1)])

@@ -139,6 +139,7 @@ def test_nothing_unfinished_is_left():
     assert found == []
 
 
+@pytest.mark.acceptance("B-16")
 def test_only_the_registry_says_who_owns_what():
     makers = {named(path) for path, node in nodes(APP, ast.Call) if callee(node) == "Owned"}
     key_holders = {
@@ -150,6 +151,7 @@ def test_only_the_registry_says_who_owns_what():
     assert key_holders == {"app/services/registry.py", "app/protocol/call.py"}
 
 
+@pytest.mark.acceptance("B-10")
 def test_no_statement_changes_an_owner():
     """Rows are made with their owner; no update and no assignment names the column, and only sums are upserted."""
     code = python_files("app", "migrations")

@@ -41,6 +41,7 @@ def test_the_same_id_at_another_upstream_or_of_another_kind_is_another_object(al
     assert count() == 3
 
 
+@pytest.mark.acceptance("B-13")
 def test_a_deleted_users_objects_belong_to_nobody(alice, bob):
     own(alice)
     db.session.execute(delete(User).where(User.id == alice.id))
@@ -48,6 +49,7 @@ def test_a_deleted_users_objects_belong_to_nobody(alice, bob):
     assert db.session.scalars(select(OwnedObject.user_id)).all() == [None]
 
 
+@pytest.mark.acceptance("B-13")
 def test_the_number_of_a_deleted_user_is_never_given_again(alice):
     number = alice.id
     db.session.execute(delete(User).where(User.id == number))

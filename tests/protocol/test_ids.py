@@ -28,6 +28,7 @@ def test_ids_as_they_are_known_pass(value):
     assert is_revealed_id(value)
 
 
+@pytest.mark.acceptance("B-15")
 @pytest.mark.parametrize(
     "value",
     [

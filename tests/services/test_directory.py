@@ -89,6 +89,7 @@ def test_the_age_is_that_of_the_last_look_that_was_answered(other):
     assert other.age_s() < 1
 
 
+@pytest.mark.acceptance("A-12")
 def test_used_tokens_are_written_down_once_a_minute_and_not_lost_while_nobody_answers(other, alice, monkeypatch):
     minted = tokens.mint(alice, name="x", actor=alice)
     token_id, digest = minted.token.id, tokens.digest(minted.secret)

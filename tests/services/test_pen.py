@@ -77,6 +77,7 @@ def test_of_two_claims_in_one_commit_one_wins(pen, ids):
     assert [row.user_id for row in rows(OwnedObject)] == [ids.alice]
 
 
+@pytest.mark.acceptance("B-10")
 @pytest.mark.parametrize("twin", ["RESP_1", "resp_1 ", "Resp_1"])
 def test_ids_that_differ_in_case_or_space_are_different(pen, ids, twin):
     pen.claim([claim_row("resp_1", ids.alice)])
@@ -259,6 +260,7 @@ def test_a_full_backlog_refuses_new_calls(pen, monkeypatch):
     assert not pen.accepts
 
 
+@pytest.mark.acceptance("B-13")
 def test_the_owner_of_a_deleted_user_is_nobody(pen, ids):
     pen.claim([claim_row("resp_1", ids.carol)])
     with db.engine.begin() as connection:

@@ -90,6 +90,7 @@ def test_everybody_else_is_told_what_an_unknown_id_is_told(gate):
     assert problem(gate.find, "alice", CHAT, "resp_1").problem is Problem.CHAT_NOT_FOUND
 
 
+@pytest.mark.acceptance("B-10")
 def test_the_first_owner_stays_and_the_conflict_is_logged(gate, monkeypatch):
     gate.claim("alice", (RESPONSE, "resp_1"))
     log = CapturingLogger()
@@ -109,6 +110,7 @@ def test_one_id_at_two_upstreams_is_two_objects(gate):
     assert gate.find("bob", RESPONSE, "resp_1").place == gate.places[1]
 
 
+@pytest.mark.acceptance("B-10")
 def test_one_of_many_at_once_becomes_the_owner(gate):
     at_once(*[lambda who=who: gate.claim(who, (RESPONSE, "resp_1")) for who in ("alice", "bob") * 10])
     with db.engine.connect() as connection:
@@ -153,6 +155,7 @@ def test_a_disabled_upstream_is_503_and_a_deleted_one_404(gate):
     assert problem(gate.find, "alice", RESPONSE, "resp_1").problem is Problem.RESPONSE_NOT_FOUND
 
 
+@pytest.mark.acceptance("B-14")
 def test_a_disabled_credential_is_503_a_deleted_one_404_and_never_another(gate):
     gate.claim("alice", (RESPONSE, "resp_1"))
     upstreams.add_credential(gate.upstreams[0], name="another", key="sk-y", actor=None)
@@ -194,6 +197,7 @@ def test_what_is_to_be_stored_is_refused_before_it_is_paid_for_while_no_owner_ca
     gate.registry.admit(storing)
 
 
+@pytest.mark.acceptance("B-8")
 def test_pages_walk_the_callers_objects_in_both_directions(gate):
     for n in range(5):
         gate.claim("alice", (CHAT, f"c{n}"), place=gate.places[n % 2], model=f"m{n % 2}")

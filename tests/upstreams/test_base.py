@@ -34,6 +34,7 @@ def test_every_adapter_serves_rows_of_the_table_and_stands_under_its_own_name(ki
     assert [e.name for e in ENDPOINTS if adapter.serves(e)] == [e.name for e in ENDPOINTS if e.name in adapter.served]
 
 
+@pytest.mark.acceptance("B-15")
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if "<object_id>" in e.path], ids=lambda e: e.name)
 @given(object_id=st.text(min_size=1, max_size=20), item_id=st.text(min_size=1, max_size=20))
 def test_an_id_stays_one_segment_of_the_address_whatever_is_in_it(endpoint, object_id, item_id):

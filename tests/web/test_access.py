@@ -153,10 +153,19 @@ def test_administration_looks_alike_to_nobody(stranger, path):
     assert stranger.get(path).location.split("?")[0] == "/login"
 
 
+@pytest.mark.acceptance("A-9")
 def test_a_users_token_opens_no_page(stranger, furnished):
     for path in ("/tokens", "/admin"):
         for header in ({"Authorization": f"Bearer {furnished}"}, {"x-api-key": furnished}):
             assert stranger.get(path, headers=header).location.startswith("/login")
+
+
+@pytest.mark.acceptance("A-9")
+def test_a_browsers_sign_in_opens_nothing_for_machines(alice_there, furnished):
+    assert alice_there.get("/tokens").status == 200
+    for path in ("/v1/models", "/v1/chat/completions", "/v1/usage"):
+        assert alice_there.get(path).status == 401
+    assert alice_there.post("/v1/responses", {"model": "gpt-5"}).status == 401
 
 
 def test_a_posted_role_is_ignored(app, alice_there):
