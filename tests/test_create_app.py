@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from app import create_app
-from app.services import accounts
+from app.services import accounts, tokens
 from app.settings import ConfigError, Settings
 from tests import live
 from tests.conftest import PASSWORD, SECRET_KEY, VAULT_KEY
@@ -51,6 +51,7 @@ def test_applications_side_by_side_share_nothing(settings, app):
         assert other.extensions[name] is not app.extensions[name]
 
 
+@pytest.mark.acceptance("H-2")
 def test_no_environment_variable_turns_debugging_on(monkeypatch, settings):
     monkeypatch.setenv("FLASK_DEBUG", "1")
     assert not create_app(settings).debug
@@ -77,6 +78,7 @@ def test_a_page_that_needs_the_database_says_that_it_is_away(far_app):
     assert answer.content_type.startswith("text/html")
 
 
+@pytest.mark.acceptance("F-8")
 @pytest.mark.parametrize("path", ["//v1/models", "/v1//models", "/v1/models/", "/V1/models", "/v1;x=1/models"])
 def test_a_misspelt_address_is_never_redirected(client, path):
     answer = client.get(path)
@@ -106,6 +108,7 @@ def test_an_unknown_page_leads_to_a_page_and_an_unknown_call_to_json(client):
     assert call.content_type == "application/json"
 
 
+@pytest.mark.acceptance("F-6")
 @pytest.mark.parametrize(("trusted", "status"), [((ipaddress.ip_network("127.0.0.1/32"),), 302), ((), 429)])
 def test_a_clients_address_is_what_a_trusted_proxy_says_and_nobody_else(settings, trusted, status):
     """Else all who come through the proxy wait for whoever guesses passwords through it."""
@@ -120,3 +123,19 @@ def test_a_clients_address_is_what_a_trusted_proxy_says_and_nobody_else(settings
     for _ in range(6):
         sign_in("nobody@example.com", "a wrong password", address="203.0.113.9")
     assert sign_in(ALICE, PASSWORD, address="198.51.100.7") == status
+
+
+@pytest.mark.acceptance("H-2")
+def test_a_call_that_fails_inside_tells_nothing_but_its_id(app, ctx, alice, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("SELECT secret of sk_12345 at /srv/realms/file.py on db.internal")
+
+    token = tokens.mint(alice, name="x", actor=alice).secret
+    monkeypatch.setattr(app.extensions["realms.api"].relay, "run", broken)
+    sent = {"Authorization": f"Bearer {token}", "X-Request-Id": "call-that-fails"}
+    answer = app.test_client().post("/v1/responses", json={"model": "x", "input": "x"}, headers=sent)
+    assert answer.status_code == 500
+    assert answer.json["error"]["code"] == "internal_error"
+    assert answer.headers["X-Request-Id"] == "call-that-fails"
+    for word in ("RuntimeError", "SELECT", "sk_12345", "file.py", "db.internal", "Traceback"):
+        assert word not in answer.text

@@ -22,12 +22,12 @@ import requests
 from gevent import socket as hub_socket
 
 from app.relay.answer import Answer, BrokenAnswerError
+from app.relay.home import IP, Home
 from app.relay.transport import Origin, RelayAdapter
 from app.relay.wire import Wire, WireError, open_wire
 from app.settings import Settings
 
 RESOLVED_S = 30.0
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _ALSO_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")))
@@ -55,6 +55,7 @@ class Egress:
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = settings.egress_allow
+        self._home = Home(settings)
         self._connect_s = settings.connect_s
         self._resolved: dict[tuple[str, int], tuple[float, list[IP]]] = {}
         self._tls = ssl.create_default_context(cafile=certifi.where())
@@ -114,8 +115,12 @@ class Egress:
 
     def _addresses(self, origin: Origin) -> list[IP]:
         """Return the addresses that may be dialled. Raises ``EgressError`` when one of them may not."""
+        if objection := self._home.objection(origin.host, origin.port):
+            raise EgressError("address", objection)
         addresses = self._resolve(origin.host, origin.port)
         for address in addresses:
+            if self._home.is_at(_unwrapped(address), origin.port):
+                raise EgressError("address", "this is Realms' own address")
             if not self._permits(address):
                 raise EgressError(
                     "address", f"{address} is private or special; allow its network with REALMS_EGRESS_ALLOW"

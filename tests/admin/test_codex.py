@@ -75,6 +75,7 @@ def test_a_second_sign_in_updates_the_account(app, room):
     assert len(connected(app)) == 1
 
 
+@pytest.mark.acceptance("E-11")
 def test_a_sign_in_is_its_beginners_alone(app, room):
     with app.app_context():
         accounts.create_user(email="other@example.com", password=PASSWORD, role="admin", actor=None)
@@ -149,6 +150,7 @@ def test_other_kinds_have_no_accounts(app, admin_there):
     assert admin_there.get(f"{AT}/accounts/connect").status == 404
 
 
+@pytest.mark.acceptance("E-11")
 def test_the_verifier_is_sealed(app, room):
     begin(room)
     with app.app_context():

@@ -57,6 +57,7 @@ WRONG = {
 }
 
 
+@pytest.mark.acceptance("F-10", "F-11")
 @pytest.mark.parametrize("path", [*CREATES, *MESSAGES, "/v1/conversations"])
 @pytest.mark.parametrize("body", UNSOUND.values(), ids=UNSOUND)
 def test_a_body_that_is_no_sound_json_object_is_refused(house, reached, path, body):
@@ -90,6 +91,7 @@ def test_members_that_may_be_null_are_as_if_absent(house):
     assert house.post("/v1/responses", {"model": "sim-1", "input": "x", "stream": None, "store": None}).status == 200
 
 
+@pytest.mark.acceptance("F-10")
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx"]
 )
@@ -141,6 +143,7 @@ def test_what_cannot_be_undone_is_refused_and_a_bomb_is_not_blown(house, reached
 
 
 # -- size and time ------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("F-3")
 def test_a_body_over_the_limit_is_refused_before_it_is_read(house, reached):
     heard = say(house.port, request(house.tokens["alice"], JSON, f"Content-Length: {LIMIT + 1}"), until=b"}}")
     assert heard.statuses == [413]
@@ -149,6 +152,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(house, reached):
     assert reached() == []
 
 
+@pytest.mark.acceptance("F-3")
 def test_a_body_over_the_limit_is_refused_not_cut_when_it_comes_in_chunks(house, reached):
     start = b'{"model":"sim-1","input":"x","pad":"' + b" " * (LIMIT - 40)
     body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (start, b" " * 100, b'"}')) + b"0\r\n\r\n"
@@ -164,6 +168,7 @@ def test_a_body_of_the_limit_is_taken(house, reached):
     assert reached()[0]["body_length"] == LIMIT
 
 
+@pytest.mark.acceptance("F-3")
 def test_a_body_that_stops_coming_is_waited_for_no_longer_than_the_deadline(house, reached):
     heard = say(house.port, request(house.tokens["alice"], JSON, "Content-Length: 100", body=RIGHT), until=b"}}")
     assert heard.statuses == [408]
@@ -172,6 +177,7 @@ def test_a_body_that_stops_coming_is_waited_for_no_longer_than_the_deadline(hous
     assert reached() == []
 
 
+@pytest.mark.acceptance("F-3")
 @pytest.mark.parametrize(
     "framed",
     [
@@ -202,6 +208,7 @@ def test_an_unread_body_never_becomes_the_next_request(house, reached):
         assert len(say(house.port, sent, seconds=0.5).statuses) == 1
 
 
+@pytest.mark.acceptance("E-1")
 def test_nothing_that_a_body_says_changes_where_a_call_goes(house, reached):
     body = json.loads(RIGHT) | {"api_base": "http://evil.example", "base_url": "http://evil.example", "host": "evil"}
     headers = {"host": "evil.example", "x_forwarded_host": "evil.example"}
@@ -209,3 +216,33 @@ def test_nothing_that_a_body_says_changes_where_a_call_goes(house, reached):
     (seen,) = reached()
     assert seen["path"] == "/v1/responses"
     assert dict(seen["headers"])["host"] == f"127.0.0.1:{house.provider.port}"
+
+
+def pointing(url):
+    """Bodies with an address in every place where a protocol has one."""
+    said = [{"type": "input_image", "image_url": url}, {"type": "input_file", "file_url": url}]
+    shown = [{"type": "image_url", "image_url": {"url": url}}, {"type": "file", "file": {"file_url": url}}]
+    source = {"type": "url", "url": url}
+    held = [{"type": "image", "source": source}, {"type": "document", "source": source}]
+    return {
+        "/v1/responses": {
+            "model": "sim-1",
+            "input": [{"role": "user", "content": said}],
+            "tools": [{"type": "mcp", "server_label": "x", "server_url": url}],
+        },
+        "/v1/chat/completions": {"model": "sim-1", "messages": [{"role": "user", "content": shown}]},
+        "/v1/messages": {
+            "model": "claude-1",
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": held}],
+            "mcp_servers": [{"type": "url", "name": "x", "url": url}],
+        },
+    }
+
+
+@pytest.mark.acceptance("E-8")
+def test_no_address_that_stands_in_a_body_is_ever_fetched(house, reached):
+    bodies = pointing(f"{house.provider.url}/canary")
+    for path, body in bodies.items():
+        assert house.post(path, body | {"base_url": f"{house.provider.url}/canary"}).status in {200, 400}
+    assert [seen["path"] for seen in reached()] == list(bodies), "each body, and nothing that it points at"

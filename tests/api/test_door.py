@@ -210,6 +210,7 @@ def test_a_token_that_expires_ends_no_stream_that_it_began(house, sim):
     assert house.ask("GET", "/v1/models", who="short").status == 401
 
 
+@pytest.mark.acceptance("F-5")
 def test_the_body_of_a_stranger_is_not_waited_for(house):
     head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nExpect: 100-continue\r\n"
     heard = say(house.port, head + b"Content-Length: 1000\r\n\r\n", until=b"}}", seconds=3)

@@ -21,12 +21,14 @@ def status(client, authorization=None):
     return client.get("/metrics", headers=headers).status_code
 
 
+@pytest.mark.acceptance("H-6")
 def test_h6_m3_without_a_setting_there_are_none_and_an_empty_token_opens_nothing(client_of):
     client = client_of(metrics_token=SecretStr(""))
     for given in (None, "", "Bearer ", "Bearer"):
         assert status(client, given) == 404
 
 
+@pytest.mark.acceptance("H-6")
 def test_h6_the_token_opens_them_and_no_other(client_of):
     client = client_of(metrics_token=SecretStr(TOKEN))
     answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
@@ -44,6 +46,7 @@ def test_h6_the_token_opens_them_and_no_other(client_of):
         assert status(client, given) == 401
 
 
+@pytest.mark.acceptance("H-6")
 def test_h6_a_network_opens_them_without_a_token(client_of, settings):
     here = type(settings).model_validate({"metrics_allow": "127.0.0.0/8"}).metrics_allow
     elsewhere = type(settings).model_validate({"metrics_allow": "10.0.0.0/8"}).metrics_allow

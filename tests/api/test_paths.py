@@ -48,6 +48,7 @@ def filled(path):
     return path.replace("<object_id>", "x").replace("<item_id>", "y").replace("<path:model>", "m")
 
 
+@pytest.mark.acceptance("F-8")
 @pytest.mark.parametrize("path", MISTAKEN)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_path_is_told_the_right_base_url(house, reached, path, method):
@@ -68,6 +69,7 @@ def test_an_anthropic_client_is_told_so_in_its_own_protocol(house, path):
     assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
+@pytest.mark.acceptance("F-12")
 @pytest.mark.parametrize(
     ("path", "method"), [(path, method) for path in PATHS for method in METHODS if method not in methods_of(path)]
 )
@@ -78,17 +80,20 @@ def test_a_method_that_a_path_has_not_is_405_with_those_it_has(house, reached, p
     assert reached() == []
 
 
+@pytest.mark.acceptance("F-2")
 @pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "PUT", "BREW"])
 def test_odd_methods_without_a_token_are_401(house, method):
     assert ask(house.port, method, "/v1/models").status == 401
 
 
+@pytest.mark.acceptance("F-8")
 def test_two_slashes_at_the_beginning_are_one(house):
     """gunicorn makes them so (RFC 3986, 5.2.4 is silent); authentication is the same."""
     assert house.ask("GET", "//v1/models").body == house.ask("GET", "/v1/models").body
     assert ask(house.port, "GET", "//v1/models").status == 401
 
 
+@pytest.mark.acceptance("F-12")
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_x", "/v1/messages", "/v1/nope"])
 def test_head_has_no_body_and_says_what_is_allowed(house, reached, path):
     heard = say(house.port, request(house.tokens["alice"], "Connection: close", line=f"HEAD {path} HTTP/1.1"))
@@ -120,6 +125,7 @@ def test_a_websocket_upgrade_is_426_at_once_also_before_authentication(house, re
     assert reached() == []
 
 
+@pytest.mark.acceptance("F-12")
 def test_options_answers_browsers_of_the_configured_origin_alone(house):
     asked = {"access-control-request-method": "POST"}
     for origin in ("https://app.example.com", "https://evil.example.com"):
@@ -131,6 +137,7 @@ def test_options_answers_browsers_of_the_configured_origin_alone(house):
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.acceptance("E-1", "F-2")
 def test_the_absolute_form_names_no_other_house(house):
     heard = say(
         house.port, request(house.tokens["alice"], "Connection: close", line="GET http://evil/v1/models HTTP/1.1")
@@ -139,6 +146,7 @@ def test_the_absolute_form_names_no_other_house(house):
     assert b"evil" not in heard.data
 
 
+@pytest.mark.acceptance("F-7")
 def test_a_token_that_a_trusted_proxy_saw_in_clear_is_refused_without_a_redirect(house, reached):
     for body, version in (({"model": "sim-1", "input": "x"}, {}), ({}, {"anthropic_version": "2023-06-01"})):
         answer = house.post("/v1/responses", body, x_forwarded_proto="http", **version)

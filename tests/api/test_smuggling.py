@@ -58,6 +58,7 @@ AMBIGUOUS = {
 """Header lines and a body, on which two servers in a row could disagree."""
 
 
+@pytest.mark.acceptance("F-1")
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_answered(house, reached, name):
     token = house.tokens["alice"]
@@ -86,6 +87,7 @@ LINES = {
 }
 
 
+@pytest.mark.acceptance("F-2", "F-4")
 @pytest.mark.parametrize("name", LINES)
 def test_a_line_that_is_none_is_refused(house, reached, name):
     line, lines, body = LINES[name]
@@ -105,6 +107,7 @@ def test_a_right_chunked_body_with_extension_and_trailer_is_taken_and_its_traile
         assert "x-codex-y" not in dict(seen["headers"])
 
 
+@pytest.mark.acceptance("G-15")
 def test_two_requests_on_one_connection_are_two(house, reached):
     token = house.tokens
     first = request(token["alice"], JSON, LENGTH, "X-Request-Id: first", body=BODY)
@@ -117,6 +120,7 @@ def test_two_requests_on_one_connection_are_two(house, reached):
     assert len(reached()) == 1
 
 
+@pytest.mark.acceptance("G-15")
 def test_nothing_of_one_caller_is_left_for_the_next_on_the_same_connection(house, reached):
     """One greenlet serves a connection; behind a proxy the next request is another user's."""
     token = house.tokens

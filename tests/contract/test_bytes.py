@@ -57,30 +57,35 @@ def assert_same_bytes(house, talk, options, *, stream=True, **more):
     return got
 
 
+@pytest.mark.acceptance("G-1")
 @talks
 @pytest.mark.parametrize("fault", [*STYLES, *CUTS])
 def test_a_stream_is_the_providers_however_it_is_spelled_and_cut(house, sim, talk, fault):
     assert_same_bytes(house, talk, f"events=40,fault={fault}", **said(talk, TRAPS))
 
 
+@pytest.mark.acceptance("G-1")
 @talks
 @pytest.mark.parametrize("style", STYLES)
 def test_a_stream_cut_at_every_byte_is_the_providers(house, sim, talk, style):
     assert_same_bytes(house, talk, f"fault={style},fault=split:1")
 
 
+@pytest.mark.acceptance("G-4")
 @talks
 def test_text_that_looks_like_the_protocol_ends_nothing(house, sim, talk):
     got = assert_same_bytes(house, talk, "", **said(talk, TRAPS))
     assert house.record(got.request_id)["end"] == "completed"
 
 
+@pytest.mark.acceptance("G-5")
 @talks
 @pytest.mark.parametrize("options", ["events=10000", "fault=big_event:5000000", "events=500,bytes=2000"])
 def test_a_long_stream_and_a_big_event_are_the_providers(house, sim, talk, options):
     assert_same_bytes(house, talk, options)
 
 
+@pytest.mark.acceptance("G-1")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     talk=st.sampled_from(TALKS),
@@ -149,6 +154,7 @@ def test_a_count_is_the_providers(house, sim, talk, path, body):
     assert (relayed.status, relayed.body) == (200, direct.body)
 
 
+@pytest.mark.acceptance("G-2")
 @talks
 @pytest.mark.parametrize("framing", ["", ",fault=no_length"])
 @pytest.mark.parametrize("count", [1, 3])
@@ -161,6 +167,7 @@ def test_an_event_arrives_while_the_provider_still_waits(house, sim, talk, frami
         assert sim.requests(sim.count() - 1)[0]["end"] == "open"
 
 
+@pytest.mark.acceptance("G-2")
 @talks
 def test_events_are_not_gathered(house, sim, talk):
     """Paced events come one by one; a busy machine may join some."""

@@ -119,6 +119,7 @@ def test_endpoints_that_it_lacks_are_not_offered(house, account):
     assert house.post("/v1/chat/completions", {"model": MODEL, "messages": []}).status == 404
 
 
+@pytest.mark.acceptance("E-11")
 def test_fifty_calls_with_an_outdated_token_are_one_renewal(house, sim, crowd):
     before = refreshes(sim)
     crowd("old@example.com", expires_in=1)  # over by now: connecting waits a second, too

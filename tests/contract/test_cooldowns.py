@@ -52,6 +52,7 @@ def keys(sim, since):
     return [request["key"] for request in sim.requests(since)]
 
 
+@pytest.mark.acceptance("H-3")
 @talks
 def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, recovered, talk):
     model = model_of(talk, ALONE)

@@ -90,6 +90,7 @@ def provoke(house, problem, protocol):
 CASES = [(p, d) for p in Problem for d in Protocol if p not in ELSEWHERE and (d is OPENAI or p not in OPENAI_ONLY)]
 
 
+@pytest.mark.acceptance("H-1")
 @pytest.mark.parametrize(("problem", "protocol"), CASES, ids=lambda value: value.name.lower())
 def test_an_error_speaks_the_callers_protocol(house, sim, problem, protocol):
     answer = provoke(house, problem, protocol)
@@ -122,6 +123,7 @@ def test_an_error_speaks_the_callers_protocol(house, sim, problem, protocol):
         assert secret not in answer.body.decode()
 
 
+@pytest.mark.acceptance("E-12")
 @pytest.mark.parametrize("protocol", Protocol)
 @pytest.mark.parametrize("status", [401, 402, 403, 407])
 def test_what_the_provider_says_about_our_account_stays_here(house, protocol, status):

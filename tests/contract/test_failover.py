@@ -94,6 +94,7 @@ def attempts(house, got):
     return house.rows(f"SELECT upstream_id, status, error FROM attempts WHERE record_id = '{record['id']}' ORDER BY n")
 
 
+@pytest.mark.acceptance("G-6")
 @talks
 @pytest.mark.parametrize(("fault", "reason", "stream"), CASES)
 def test_a_fault_before_the_commit_point_is_not_noticed(house, sim, talk, fault, reason, stream):
@@ -175,6 +176,7 @@ def test_an_error_in_the_opening_is_a_status_where_nobody_else_can_serve(house, 
     assert asked(sim, since) == ["bad"]
 
 
+@pytest.mark.acceptance("G-6")
 @talks
 @pytest.mark.parametrize("fault", ["error_after:6:500", "no_terminal:6", "hang_after:6"])
 def test_after_the_commit_point_nothing_is_tried_again(house, sim, talk, fault):

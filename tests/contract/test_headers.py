@@ -79,6 +79,7 @@ def arrived(reached):
     return dict(seen["headers"])
 
 
+@pytest.mark.acceptance("A-4", "E-7")
 @every_create
 def test_only_what_is_allowed_reaches_the_provider(house, reached, path):
     assert house.post(path, CREATES[path], **spelled(STAYS | CROSSES)).status == 200
@@ -98,7 +99,7 @@ def test_what_a_client_says_about_an_objects_call_crosses_alike(house, reached):
     assert set(headers) == set(CROSSES) | {"authorization", "host", "accept-encoding"}
 
 
-@pytest.mark.acceptance("A-4")
+@pytest.mark.acceptance("A-4", "E-7")
 @pytest.mark.parametrize("mine", ["authorization", "x-api-key"])
 @every_create
 def test_the_callers_credential_stays_whichever_header_it_came_in(house, reached, path, mine):
@@ -113,12 +114,14 @@ def test_the_callers_credential_stays_whichever_header_it_came_in(house, reached
     assert ("x-api-key" in headers) == (path == "/v1/messages")
 
 
+@pytest.mark.acceptance("E-7")
 def test_headers_that_connection_names_stay_here(house, reached):
     headers = {"connection": "keep-alive, x-app", "keep_alive": "timeout=5", "upgrade": "h2c", "x_app": "cli"}
     house.post("/v1/responses", RESPONSE, **headers)
     assert not {"connection", "keep-alive", "upgrade"} & set(arrived(reached))
 
 
+@pytest.mark.acceptance("E-10", "G-12")
 @every_create
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["", "+status=400"])
@@ -135,6 +138,8 @@ def test_only_what_is_allowed_reaches_the_client(house, path, stream, fault):
         assert (answer.headers["openai-processing-ms"], answer.headers["openai-version"]) == ("12", "2020-10-01")
     kind = "text/event-stream; charset=utf-8" if stream and not fault else "application/json"
     assert answer.headers["content-type"] == kind
+    if stream and not fault:
+        assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-cache", "no")
 
 
 def test_the_providers_request_id_is_kept_in_the_record_and_ours_goes_out(house):
@@ -228,6 +233,7 @@ def test_a_body_that_is_changed_keeps_its_other_members_bytes(house, reached):
         assert member in seen
 
 
+@pytest.mark.acceptance("E-10")
 @pytest.mark.parametrize("fault", ["bad_header:cr", "bad_header:lf", "bad_header:nul", "huge_header:1000000"])
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_a_provider_that_writes_broken_headers_is_a_bad_gateway(house, path, fault):

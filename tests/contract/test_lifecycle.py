@@ -97,6 +97,7 @@ def test_objects_keep_to_the_credential_that_made_them(house, passing, reached):
     assert reached() == []
 
 
+@pytest.mark.acceptance("E-5")
 def test_a_credential_moved_to_another_address_past_realms_is_never_sent_there(house, passing, reached):
     upstream_id, ids = passing
 

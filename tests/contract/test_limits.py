@@ -40,6 +40,7 @@ def minute_begins():
         time.sleep(60 - time.time() % 60)
 
 
+@pytest.mark.acceptance("H-3")
 @pytest.mark.parametrize(("talk", "who"), list(zip(TALKS, ("alice", "bob", "carol"), strict=True)), ids=name_of)
 def test_who_is_over_a_rate_is_told_how_long_to_wait(house, sim, talk, who):
     minute_begins()
@@ -84,6 +85,7 @@ def priced(house):
     house.changed(lambda: [prices.delete(price_id, actor=None) for price_id in made])
 
 
+@pytest.mark.acceptance("H-3")
 @pytest.mark.parametrize(
     ("talk", "stream", "who"),
     [(RESPONSES, True, "alice"), (CHAT, False, "bob"), (MESSAGES, True, "carol")],
@@ -132,6 +134,7 @@ def test_every_way_to_end_gives_room_back(house, sim):
             assert answer.status != 429, (talk, stream, end, answer.body)
 
 
+@pytest.mark.acceptance("G-9")
 def test_a_client_that_leaves_gives_its_room_back_within_a_second(house, sim):
     with limited(house, concurrent=1):
         for talk in TALKS:

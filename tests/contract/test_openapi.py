@@ -124,6 +124,7 @@ def test_the_version_is_that_of_the_server():
     assert DOCUMENT["info"]["version"] == VERSION
 
 
+@pytest.mark.acceptance("H-6")
 def test_a_health_answer_has_exactly_what_is_told(app):
     schema = answers(OPERATIONS["healthz"][2])["200"]["content"]["application/json"]["schema"]
     told = app.test_client().get("/healthz").json

@@ -72,6 +72,7 @@ def test_a_reference_to_an_own_object_goes_where_it_lives(house, alices, reached
     assert seen["body"] == body.replace("ID", alices[kind])
 
 
+@pytest.mark.acceptance("F-11")
 @every_create
 @pytest.mark.parametrize("first", ["message", "item_reference"])
 def test_an_item_whose_type_stands_twice_is_refused(house, alices, reached, name, first):

@@ -117,6 +117,7 @@ NEVER_BEGUN = [
 ]
 
 
+@pytest.mark.acceptance("E-9", "G-7", "H-4")
 @talks
 @both
 @pytest.mark.parametrize("options", NEVER_BEGUN)
@@ -127,6 +128,7 @@ def test_an_answer_that_never_begins_well_is_an_error_body(house, sim, talk, str
     assert_recorded(house, got, status=502, end="refused", reason="upstream_error", usage_state="unknown")
 
 
+@pytest.mark.acceptance("E-9")
 @talks
 @pytest.mark.parametrize(
     "options",
@@ -149,6 +151,7 @@ def test_a_plain_answer_that_breaks_is_an_error_body(house, sim, talk, options):
     assert_recorded(house, got, status=502, end="refused", reason="upstream_error", usage_state="unknown")
 
 
+@pytest.mark.acceptance("G-7")
 @talks
 def test_json_for_a_stream_is_an_error_body(house, sim, talk):
     error_of(talk, call(house, talk, "fault=json_for_stream"), 502)
@@ -163,6 +166,7 @@ def test_an_upstream_that_nobody_answers_for_is_an_error_body(house, sim, talk, 
     assert_recorded(house, got, status=502, end="refused", usage_state="unknown")
 
 
+@pytest.mark.acceptance("E-4")
 @talks
 @both
 def test_a_redirect_is_never_followed(house, sim, talk, stream):
@@ -178,6 +182,7 @@ def timed(house, talk, options, stream):
     return call(house, talk, options, stream=stream), time.monotonic() - since
 
 
+@pytest.mark.acceptance("G-7")
 def test_an_upstream_that_hangs_is_given_up_at_its_limit(house, sim):
     """All of them at once: waiting is all they do."""
     hangs = ("fault=hang_accept", "fault=hang_headers")
@@ -206,6 +211,7 @@ BROKEN_OFF = [
 ]
 
 
+@pytest.mark.acceptance("G-5", "G-6", "H-4")
 @talks
 @pytest.mark.parametrize("options", BROKEN_OFF)
 def test_a_stream_that_breaks_off_ends_with_the_error_event(house, sim, talk, options):
@@ -224,6 +230,7 @@ def test_a_last_event_of_broken_json_is_no_end(house, sim, talk):
     assert_recorded(house, got, status=200, end="upstream_cut", reason="upstream_error")
 
 
+@pytest.mark.acceptance("G-11")
 def test_a_stream_that_falls_silent_ends_with_the_error_event(house, sim):
     cases = [(talk, "fault=hang_after:3", True) for talk in TALKS]
     with ThreadPoolExecutor(len(cases)) as pool:
@@ -234,6 +241,7 @@ def test_a_stream_that_falls_silent_ends_with_the_error_event(house, sim):
         assert_recorded(house, got, status=200, end="upstream_cut", reason="upstream_timeout")
 
 
+@pytest.mark.acceptance("G-6")
 @talks
 def test_a_closing_connection_in_the_middle_of_the_last_event_is_no_end(house, sim, talk):
     """A body of no stated length ends with its connection: only the last event can say that it is whole."""
@@ -256,6 +264,7 @@ def test_the_providers_own_error_event_ends_the_stream_as_it_is(house, sim, talk
     assert_recorded(house, got, status=200, end="failed")
 
 
+@pytest.mark.acceptance("E-12")
 @talks
 @pytest.mark.parametrize("status", [401, 402, 429])
 def test_an_error_event_about_the_providers_account_is_told_in_our_words(house, sim, talk, status):
@@ -269,6 +278,7 @@ def test_an_error_event_about_the_providers_account_is_told_in_our_words(house, 
     assert_recorded(house, got, status=200, end="failed")
 
 
+@pytest.mark.acceptance("G-8")
 @talks
 @pytest.mark.parametrize("fault", ["two_terminals", "after_terminal"])
 def test_nothing_follows_the_last_event(house, sim, talk, fault):
@@ -277,6 +287,21 @@ def test_nothing_follows_the_last_event(house, sim, talk, fault):
     assert talk.ends.decode() in last
     assert last not in before
     assert_recorded(house, got, status=200, end="completed", usage_state="reported")
+
+
+@pytest.mark.acceptance("G-8")
+def test_an_id_that_changes_in_a_stream_is_its_callers_too_and_the_call_is_counted_once(house, sim):
+    for talk in TALKS:
+        got = call(house, talk, "events=4,fault=id_change", **({} if talk is MESSAGES else {"store": True}))
+        assert got.status == 200
+        house.record(got.request_id)
+        assert house.rows(f"SELECT count(*) AS n FROM records WHERE request_id = '{got.request_id}'") == [{"n": 1}]
+        if talk is RESPONSES:
+            ids = {data["response"]["id"] for _, data in events(got.body) if "response" in data}
+            assert len(ids) == 2
+            for object_id in ids:
+                row = house.rows(f"SELECT user_id FROM owned_objects WHERE object_id = '{object_id}'")
+                assert row == [{"user_id": house.users["alice"]}]
 
 
 @talks

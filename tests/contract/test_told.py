@@ -30,6 +30,7 @@ def sdk(openai_of, anthropic_of):
     }
 
 
+@pytest.mark.acceptance("G-13")
 @talks
 @both
 @pytest.mark.parametrize(
@@ -48,6 +49,7 @@ def test_the_sdks_raise_their_own_errors(sdk, sim, talk, stream, options, status
         assert isinstance(raised.value, theirs.InternalServerError)
 
 
+@pytest.mark.acceptance("G-13")
 @talks
 @pytest.mark.parametrize(
     "options", ["events=40,fault=cut_at:4500", "events=5,fault=no_terminal:3", "fault=error_after:3:500"]

@@ -3,12 +3,15 @@
 import os
 import signal
 
+import pytest
+
 from tests.contract.codex import CROWD, connect, open_codex, refreshes
 from tests.live import until
 
 BODY = {"model": CROWD, "input": "hi"}
 
 
+@pytest.mark.acceptance("E-11")
 def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provider, tmp_path):
     with open_codex(tmp_path, provider) as house:
         # The provider has spent the token, and its answer never comes.

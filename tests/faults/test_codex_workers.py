@@ -32,6 +32,7 @@ def house(provider, redis_url, tmp_path_factory):
         yield running
 
 
+@pytest.mark.acceptance("E-11")
 def test_fifty_calls_at_two_workers_are_one_renewal(house, sim):
     """Several rounds, as who is late by a little is what this is about."""
     for number in range(ROUNDS):

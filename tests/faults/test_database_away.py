@@ -32,6 +32,7 @@ def house(server, provider, tmp_path):
         server.thaw()
 
 
+@pytest.mark.acceptance("H-6")
 @pytest.mark.parametrize("how", ["stop", "freeze"])
 def test_calls_go_on_without_the_database_and_their_records_arrive(house, server, sim, how):
     for who in ("alice", "bob"):

@@ -40,6 +40,7 @@ def assert_noticed(house, sim, client, number):
     return record
 
 
+@pytest.mark.acceptance("G-9")
 @talks
 @both
 @pytest.mark.parametrize("behind", [b"", SECOND], ids=["alone", "pipelined"])
@@ -58,6 +59,7 @@ def test_leaving_while_the_rest_of_a_plain_answer_is_awaited_is_noticed(house, s
         assert_noticed(house, sim, client, reached(sim, since)["n"])
 
 
+@pytest.mark.acceptance("G-9")
 @talks
 @pytest.mark.parametrize("behind", [b"", SECOND], ids=["alone", "pipelined"])
 def test_leaving_between_events_is_noticed(house, sim, talk, behind):

@@ -52,6 +52,7 @@ def pss_kb(pid):
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 
 
+@pytest.mark.acceptance("G-10")
 @talks
 def test_a_reader_that_stops_is_given_up_after_the_limit(house, sim, talk):
     with Client(house, window=WINDOW) as client:
@@ -64,6 +65,7 @@ def test_a_reader_that_stops_is_given_up_after_the_limit(house, sim, talk):
         assert (record["end"], record["status"]) == ("slow_reader", 499)
 
 
+@pytest.mark.acceptance("G-10")
 def test_a_slow_reader_that_goes_on_is_not_given_up(house, sim):
     """It takes three times the limit, and something moves in each part of it."""
     with Client(house, window=WINDOW) as client:

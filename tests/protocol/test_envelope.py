@@ -65,6 +65,7 @@ def test_a_change_of_one_member_leaves_the_bytes_and_the_order_of_all_others(bod
     assert before.body == raw
 
 
+@pytest.mark.acceptance("F-11")
 @given(bodies, st.data())
 def test_a_name_that_stands_twice_is_refused_however_it_is_spelled(body, data):
     members, _ = body
@@ -159,6 +160,7 @@ def test_a_member_too_deep_to_be_read_is_the_clients_error():
         assert error.problem is Problem.INVALID_JSON
 
 
+@pytest.mark.acceptance("F-10")
 def test_a_large_body_is_read_in_time_that_follows_its_size():
     """Walking from member to member costs by the member, never by the byte."""
     large = json.dumps({"model": "x", "input": "y" * 12_000_000}).encode()

@@ -37,6 +37,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.samp
 )
 
 
+@pytest.mark.acceptance("H-1")
 @pytest.mark.parametrize("problem", Problem)
 def test_an_error_has_its_whole_shape_in_both_dialects(problem):
     error = RelayError(problem, "It went wrong.", param="p")
@@ -66,6 +67,7 @@ def test_an_error_has_one_status_but_for_two_that_anthropic_clients_know_by_anot
     assert error.code == problem.value.code
 
 
+@pytest.mark.acceptance("G-3")
 @pytest.mark.parametrize("shape", STREAMS)
 @given(message=texts, request_id=texts, param=st.none() | texts, sequence=st.integers(0, 10**9))
 def test_an_error_in_a_stream_is_one_event_whatever_its_words(shape, message, request_id, param, sequence):

@@ -43,6 +43,7 @@ def test_failures_come_out_as_errors():
     assert gathered(event("error", code="server_error", message="m")).error.status == 500
 
 
+@pytest.mark.acceptance("G-4")
 def test_words_in_a_text_are_no_end():
     delta = event("response.output_text.delta", delta='"response.completed" error response.failed')
     assert gathered(delta, b": ping\n\n", b"data: junk\n\n") is None

@@ -31,6 +31,7 @@ def feed_all(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     return [block for block in map(splitter.feed, pieces) if block], splitter.rest
 
 
+@pytest.mark.acceptance("G-1")
 @given(st.one_of(st.binary(max_size=300), streams()), st.lists(st.integers(0, 300), max_size=20))
 def test_no_byte_is_lost_or_changed_by_any_cut(data: bytes, places: list[int]) -> None:
     blocks, rest = feed_all(cut(data, places))
@@ -70,6 +71,7 @@ def test_data_lines_are_joined_and_one_space_is_dropped() -> None:
     assert read(b"event: x\r\ndata:  a\r\ndata:b\r\n\r\n") == ("x", b" a\nb")
 
 
+@pytest.mark.acceptance("G-5")
 def test_an_event_over_the_limit_is_refused() -> None:
     splitter = Splitter(limit=100)
     splitter.feed(b"data: " + b"x" * 90)

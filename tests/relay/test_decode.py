@@ -58,6 +58,7 @@ def test_the_limit_is_the_last_size_that_passes(encoding):
         decompress(PACKERS[encoding](bytes(LIMIT + 1)), encoding, limit=LIMIT)
 
 
+@pytest.mark.acceptance("E-9")
 @pytest.mark.parametrize("pack", [*PACKERS.values(), streamed], ids=[*PACKERS, "zstd streamed"])
 def test_a_bomb_takes_no_more_memory_than_the_limit_asks_for(pack):
     packed = pack(bytes(200_000_000))

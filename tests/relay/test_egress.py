@@ -52,16 +52,19 @@ METADATA = [
 EVERYTHING = "0.0.0.0/0 ::/0"
 
 
+@pytest.mark.acceptance("E-3")
 @pytest.mark.parametrize("host", [*REFUSED, *METADATA])
 def test_a_private_or_special_address_is_refused(way_out, host):
     assert phase_of(way_out(), f"http://{host}:9/") == "address"
 
 
+@pytest.mark.acceptance("E-3")
 @pytest.mark.parametrize("host", METADATA)
 def test_a_metadata_address_is_refused_whatever_is_allowed(way_out, host):
     assert phase_of(way_out(EVERYTHING), f"http://{host}:9/") == "address"
 
 
+@pytest.mark.acceptance("E-3")
 @pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "LOCALHOST."])
 def test_other_spellings_of_a_private_address_are_refused(way_out, host):
     assert phase_of(way_out(), f"http://{host}:9/") in {"address", "dns"}
@@ -76,6 +79,7 @@ def test_an_allowed_network_is_reached(way_out, serve, allow, host):
     assert way_out(allow).fetch("GET", f"http://{host}:{server.port}/", headers={}).body == b"ok"
 
 
+@pytest.mark.acceptance("E-3")
 def test_only_the_network_that_is_allowed_is_reached(way_out):
     assert phase_of(way_out("127.0.0.0/8"), "http://10.0.0.1:9/") == "address"
 
@@ -84,11 +88,13 @@ def found(*addresses):
     return [(socket.AF_INET6 if ":" in a else socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 0)) for a in addresses]
 
 
+@pytest.mark.acceptance("E-3")
 def test_one_private_address_among_public_ones_refuses_the_name(way_out, monkeypatch):
     monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("93.184.216.34", "127.0.0.1"))
     assert phase_of(way_out(), "http://mixed.example/") == "address"
 
 
+@pytest.mark.acceptance("E-3")
 def test_the_address_that_was_checked_is_the_one_that_is_dialled(way_out, serve, monkeypatch):
     """The name is looked up once: what it would answer the second time doesn't matter."""
     server = serve([OK])
@@ -125,6 +131,7 @@ def test_only_the_web_is_reached(way_out, url):
 # -- what it never does
 
 
+@pytest.mark.acceptance("E-4")
 def test_a_redirect_is_not_followed(way_out, serve):
     other = serve([OK])
     moved = b"HTTP/1.1 307 Temporary Redirect\r\nlocation: %b\r\ncontent-length: 0\r\n\r\n" % other.url.encode()
@@ -133,6 +140,7 @@ def test_a_redirect_is_not_followed(way_out, serve):
     assert other.seen == []
 
 
+@pytest.mark.acceptance("E-4")
 def test_no_cookie_is_kept(way_out, serve):
     server = serve([OK.replace(b"\r\n\r\n", b"\r\nset-cookie: stolen=1; path=/\r\n\r\n")] * 2)
     egress = way_out("127.0.0.0/8")
@@ -141,6 +149,7 @@ def test_no_cookie_is_kept(way_out, serve):
     assert b"cookie" not in server.seen[1].lower()
 
 
+@pytest.mark.acceptance("E-4")
 def test_netrc_and_proxies_of_the_environment_are_ignored(way_out, serve, tmp_path, monkeypatch):
     proxy, server = serve([OK]), serve([OK])
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login thief password thief\n")
@@ -182,23 +191,27 @@ def test_a_certificate_of_a_trusted_authority_is_accepted(trusts, serve, authori
     assert trusts.fetch("GET", server.url, headers={}).body == b"ok"
 
 
+@pytest.mark.acceptance("E-6")
 def test_the_certificate_must_be_the_hosts_own(trusts, serve, authority):
     server, _ = tls_server(serve, authority, "other.example")
     assert phase_of(trusts, server.url) == "tls"
     assert server.seen == []
 
 
+@pytest.mark.acceptance("E-6")
 def test_an_expired_certificate_is_refused(trusts, serve, authority):
     past = datetime.now(UTC) - timedelta(days=1)
     server, _ = tls_server(serve, authority, not_after=past)
     assert phase_of(trusts, server.url) == "tls"
 
 
+@pytest.mark.acceptance("E-6")
 def test_a_certificate_that_nobody_vouches_for_is_refused(trusts, serve):
     server, _ = tls_server(serve, trustme.CA())
     assert phase_of(trusts, server.url) == "tls"
 
 
+@pytest.mark.acceptance("E-6")
 def test_an_old_protocol_is_refused(trusts, serve, authority):
     server, context = tls_server(serve, authority)
     with pytest.warns(DeprecationWarning):

@@ -149,6 +149,7 @@ def test_a_stream_that_comes_byte_by_byte_is_the_same_and_in_whole_events(name, 
     assert len(blocks) >= len(STREAMS[name])
 
 
+@pytest.mark.acceptance("G-1")
 @kinds
 @styles
 @given(cuts=st.lists(st.integers(1, 60), max_size=40))
@@ -162,6 +163,7 @@ def test_a_stream_cut_many_times_anywhere_is_the_same(name, style, cuts):
     assert (b"".join(blocks), end) == (data, End.COMPLETED)
 
 
+@pytest.mark.acceptance("G-6")
 @kinds
 @styles
 def test_a_stream_that_stops_anywhere_has_no_good_end(name, style):

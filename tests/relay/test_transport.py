@@ -177,6 +177,7 @@ def test_a_header_that_would_break_its_line_is_refused(adapter, serve, junk):
     assert server.seen == []
 
 
+@pytest.mark.acceptance("E-2")
 @pytest.mark.parametrize("url", ["ftp://x/", "file:///etc/passwd", "//x/", "http://", "x", "http://x:99999/"])
 def test_what_is_no_address_of_the_web_is_refused(url):
     with pytest.raises(ValueError):

@@ -56,6 +56,7 @@ def test_what_codex_names_its_conversation_by_arrives(proxied, house, sim, name)
     assert house.record(key)["conversation"] != ""
 
 
+@pytest.mark.acceptance("F-1")
 def test_no_reading_of_a_request_lets_another_through(proxied, house):
     """What the proxy passes on, it passes on in one reading: nobody after it gets an answer that isn't theirs."""
     token = house.tokens["alice"]

@@ -34,6 +34,7 @@ def test_the_stream_helper_gathers_the_final_response(sdk, sim):
         assert stream.get_final_response().output_text == SAID
 
 
+@pytest.mark.acceptance("G-14")
 @pytest.mark.parametrize("background", [False, True])
 def test_a_stored_stream_is_replayed_from_any_event_on(sdk, sim, background):
     first = list(sdk.openai.responses.create(model="sim-1", input="hello", stream=True, background=background))

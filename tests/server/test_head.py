@@ -63,6 +63,7 @@ def test_a_head_that_is_not_whole_is_not_taken(size):
     assert head.read(PLAIN[:size]) is None
 
 
+@pytest.mark.acceptance("F-1")
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_can_be_read_in_two_ways_is_never_taken(name):
     lines, body = AMBIGUOUS[name]

@@ -94,6 +94,7 @@ def test_streams_are_the_same_too(houses, sim, talk, options):
     assert bodies[0] == bodies[1]
 
 
+@pytest.mark.acceptance("G-11")
 @pytest.mark.parametrize("talk", TALKS, ids=name_of)
 def test_a_silent_stream_shows_that_it_is_alive_between_events(houses, sim, talk):
     beat = BEATS[talk.name == "messages"]

@@ -4,6 +4,7 @@ from app.services.addresses import normal_base_url
 from app.services.fields import FieldError
 
 
+@pytest.mark.acceptance("E-2")
 @pytest.mark.parametrize(
     ("entered", "kept"),
     [
@@ -18,6 +19,7 @@ def test_an_address_is_kept_in_one_form(entered, kept):
     assert normal_base_url(entered, refuse=FieldError) == kept
 
 
+@pytest.mark.acceptance("E-2")
 @pytest.mark.parametrize(
     "entered",
     [

@@ -48,6 +48,7 @@ def test_an_upstream_that_wants_no_key_has_a_place_without_one(ctx):
     assert place.secret == ""
 
 
+@pytest.mark.acceptance("E-5")
 @pytest.mark.parametrize("spoil", ["another vault key", "another address"])
 def test_a_secret_that_does_not_open_is_left_out_and_told_to_the_log(ctx, monkeypatch, spoil):
     one = new_upstream("one")

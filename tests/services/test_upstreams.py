@@ -285,6 +285,7 @@ def test_a_test_says_how_far_it_came(ctx, base_url, failing):
     assert steps[-1].detail
 
 
+@pytest.mark.acceptance("E-5")
 def test_a_credential_in_a_row_that_was_moved_by_hand_is_not_sent(ctx, provider):
     upstream = add()
     db.session.execute(update(Upstream).values(base_url=provider.url))

@@ -26,6 +26,7 @@ def test_the_same_origin_opens_however_it_is_written(same):
     assert vault.open(vault.seal("k", origin=HERE), origin=same) == "k"
 
 
+@pytest.mark.acceptance("E-5")
 @pytest.mark.parametrize(
     "other",
     [

@@ -125,6 +125,7 @@ def test_nobody_gets_to_the_sign_in_page(app, stranger, furnished):
         assert (page.status, page.location.split("?")[0]) == (302, "/login"), rule.rule
 
 
+@pytest.mark.acceptance("H-5")
 def test_a_user_opens_the_console_and_learns_nothing_of_administration(app, alice_there, furnished):
     for rule in rules(app):
         if RULES[rule.rule] is OPEN or "GET" not in rule.methods or rule.rule in GONE:
@@ -148,6 +149,7 @@ def test_no_state_changes_without_a_post(app):
         assert rule.methods <= {"GET", "HEAD", "OPTIONS", "POST"}, rule.rule
 
 
+@pytest.mark.acceptance("H-5")
 @pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/upstreams", "/admin/upstreams/1/test", "/admin/nope"])
 def test_administration_looks_alike_to_nobody(stranger, path):
     assert stranger.get(path).location.split("?")[0] == "/login"

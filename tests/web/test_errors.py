@@ -38,6 +38,7 @@ def test_a_missing_page(alice_there):
     assert page.soup.main.small.code.get_text() == page.headers["X-Request-Id"]
 
 
+@pytest.mark.acceptance("H-2")
 def test_a_failure_tells_nothing_but_its_id(alice_there, monkeypatch):
     logged = []
     monkeypatch.setattr(errors.log, "error", lambda event, **values: logged.append((event, values)), raising=False)
@@ -51,6 +52,7 @@ def test_a_failure_tells_nothing_but_its_id(alice_there, monkeypatch):
     assert isinstance(values["exc_info"], RuntimeError)
 
 
+@pytest.mark.acceptance("H-4")
 def test_the_database_away_is_503_without_its_words(alice_there):
     page = alice_there.get("/away")
     assert page.status == 503

@@ -80,3 +80,24 @@ def test_machines_get_no_cookie_and_no_page_headers(alice_there):
         headers = alice_there.get(path).headers
         assert "Set-Cookie" not in headers
         assert "Content-Security-Policy" not in headers
+
+
+@pytest.mark.acceptance("F-9")
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "localhost.evil.example", "a b", 'x"><script>', ""]
+)
+def test_a_made_up_host_changes_no_link_no_cookie_and_no_right(app, alice_there, host):
+    client = app.test_client(use_cookies=False)  # a jar would keep the cookie from another host
+    mine = {"Cookie": f"realms={alice_there.cookie().value}"}
+
+    def get(path, **more):
+        return client.get(path, headers={"Host": host, "X-Forwarded-Host": "evil.example"} | more)
+
+    for path, sent in (("/connect", mine), ("/", mine), ("/login", {}), ("/tokens", {})):
+        page = get(path, **sent)
+        assert page.status_code in {200, 302, 400}
+        assert "evil.example" not in page.text + str(page.headers)
+        assert "<script>" not in page.text
+    assert get("/tokens", **mine).status_code == 200
+    assert get("/admin", **mine).status_code == 404
+    assert get("/v1/models").status_code in {400, 401}

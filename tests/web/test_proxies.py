@@ -15,6 +15,7 @@ def seen(peer: str, **headers: str) -> tuple[str, str | None]:
     return environ["REMOTE_ADDR"], environ.get(SCHEME)
 
 
+@pytest.mark.acceptance("F-6")
 @pytest.mark.parametrize(
     ("peer", "chain", "client"),
     [
@@ -32,6 +33,7 @@ def test_the_client_is_the_last_address_that_no_named_proxy_has(peer, chain, cli
     assert seen(peer, HTTP_X_FORWARDED_FOR=chain)[0] == client
 
 
+@pytest.mark.acceptance("F-6")
 def test_the_scheme_is_taken_from_named_proxies_alone():
     assert seen("10.0.0.1", HTTP_X_FORWARDED_PROTO="HTTP")[1] == "http"
     assert seen("192.0.2.1", HTTP_X_FORWARDED_PROTO="http")[1] is None
