@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -18,6 +19,7 @@ from app.relay.egress import Egress
 from app.relay.ports import Accounts
 from app.relay.room import Room
 from app.relay.run import Relay
+from app.relay.running import running
 from app.relay.watch import Watch
 from app.services import shared
 from app.services.affinity import Affinity
@@ -43,6 +45,7 @@ from app.services.offer import Signs
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
+from app.services.running import RunningBoard
 from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
@@ -68,6 +71,7 @@ class House:
     board: Board
     load: Load
     codex: CodexAccounts
+    running: RunningBoard
     settings: Settings
     started: bool = False
 
@@ -91,6 +95,7 @@ class House:
             self.metrics.start()
         self.alerts.start()
         self.codex.start()
+        self.running.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -133,13 +138,26 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         drain=drain,
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
+    under_way = RunningBoard(engine, directory, partial(running, watch.live))
     app.extensions["realms"] = Context(
-        settings, vault, directory, egress, standings, Explainer(directory, signs, board)
+        settings, vault, directory, egress, standings, Explainer(directory, signs, board), under_way
     )
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
-    alerts = Alerts(egress, settings)
     house = House(
-        directory, pen, watch, drain, room, calls, metrics, alerts, counters, board, signs.load, codex, settings
+        directory,
+        pen,
+        watch,
+        drain,
+        room,
+        calls,
+        metrics,
+        Alerts(egress, settings),
+        counters,
+        board,
+        signs.load,
+        codex,
+        under_way,
+        settings,
     )
     app.extensions["realms.api"] = Machinery(
         settings, relay, callers, router, directory, drain, standings, metrics, house.start

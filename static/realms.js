@@ -27,3 +27,9 @@ document.querySelectorAll("form").forEach((form) => {
   });
 });
 window.addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
+
+// Parts that stay present by themselves (htmx) rest while nobody sees them, and are dimmed while nobody answers.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden) event.preventDefault();
+});
+document.addEventListener("htmx:afterRequest", (event) => event.target.classList.toggle("stale", !event.detail.successful));

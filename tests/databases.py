@@ -118,7 +118,7 @@ def empty(url: str) -> None:
         return
     deletes = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]
     restart = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
-    first = "INSERT INTO meta (name, value) VALUES ('generation', 1)"
+    first = "INSERT INTO meta (name, value) VALUES ('generation', 1), ('looked', 0)"
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("; ".join([*deletes, restart, first]))
 
@@ -130,4 +130,4 @@ def _empty_mysql(url):
             gone = connection.execute(table.delete()).rowcount
             if gone and table.autoincrement_column is not None:
                 connection.execute(text(f"ALTER TABLE {table.name} AUTO_INCREMENT = 1"))
-        connection.execute(text("INSERT INTO meta (name, value) VALUES ('generation', 1)"))
+        connection.execute(text("INSERT INTO meta (name, value) VALUES ('generation', 1), ('looked', 0)"))

@@ -17,6 +17,7 @@ from app.admin import (  # noqa: E402, F401 - views register themselves
     house,
     limits,
     links,
+    live,
     overview,
     policies,
     prices,

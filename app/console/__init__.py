@@ -30,6 +30,7 @@ from app.console import (  # noqa: E402, F401 - views register themselves
     door,
     limits,
     links,
+    live,
     models,
     tokens,
     usage,

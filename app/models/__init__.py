@@ -6,7 +6,7 @@ from app.models.codex import CodexAccount, CodexSignIn
 from app.models.counting import ConversationTotal, DailyRollup, Limit, Price, Rollup
 from app.models.meta import Meta
 from app.models.objects import OwnedObject
-from app.models.pages import Announcement, Choice, Cut, Link
+from app.models.pages import Announcement, Choice, Cut, Link, RunningCalls
 from app.models.records import Attempt, Record
 from app.models.tokens import Token
 from app.models.upstreams import Credential, Upstream
@@ -32,6 +32,7 @@ __all__ = [
     "Record",
     "Rollup",
     "Route",
+    "RunningCalls",
     "SignIn",
     "Token",
     "Upstream",

@@ -10,6 +10,8 @@ from app.models.base import exact
 
 GENERATION = "generation"
 """Raised by every change that the workers' snapshots must see."""
+LOOKED = "looked"
+"""Raised while somebody looks at the calls under way, for which workers then tell of theirs."""
 FIRST_ADMIN = "first_admin"
 """Exists once set-up is over; its primary key lets only one of two racing set-ups win."""
 

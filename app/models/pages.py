@@ -1,10 +1,11 @@
-"""What pages need of their own: links that work once, announcements, choices, calls to be ended."""
+"""What pages need of their own: links that work once, announcements, choices, calls under way and calls to be ended."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
@@ -54,3 +55,13 @@ class Cut(Base):
     call_id: Mapped[str] = mapped_column(exact(32), default="")
     token_id: Mapped[int] = mapped_column(BigId, default=0)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+
+class RunningCalls(Base):
+    """What one worker has under way, told while somebody looks; ``calls`` are ``relay.running``'s, as JSON."""
+
+    __tablename__ = "running_calls"
+
+    worker: Mapped[str] = mapped_column(exact(48), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    calls: Mapped[bytes] = mapped_column(LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql"))

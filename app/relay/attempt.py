@@ -79,6 +79,7 @@ class Attempts:
         since = time.monotonic()
         status: int | None = None
         told = error = ""
+        trace.place = place
         try:
             answer = self._send(outgoing, live, first_byte_s=place.policy.first_byte_s or self._limits.first_byte_s)
             status = answer.status

@@ -55,7 +55,7 @@ class Relay:
         """Return the reply to a call. Raises ``RelayError`` for the caller, ``ClientLeftError`` when it has left."""
         trace = Trace(call, self._ledger)
         live = self._watch.enter(call.connection)
-        live.call = call
+        live.trace = trace
         try:
             self._drain.admit()
             self._ledger.admit()

@@ -39,9 +39,11 @@ class Trace:
     """The story of one call for the ledger. Times are monotonic seconds until they become ms in the record."""
 
     def __init__(self, call: Call, ledger: Ledger) -> None:
-        self._call = call
+        self.call = call
         self._ledger = ledger
-        self._at = time.time_ns() / 1e9
+        self.at = time.time_ns() / 1e9
+        self.place: Place | None = None
+        """Where the call is being tried."""
         self._attempts: list[Attempt] = []
         self._begun: Record | None = None
         self.settled = False
@@ -56,7 +58,7 @@ class Trace:
 
     def begin(self) -> None:
         """Let the ledger know that an upstream is about to be called, in case this worker dies meanwhile."""
-        if self._call.endpoint.kind in METERED:
+        if self.call.endpoint.kind in METERED:
             self._begun = self._record()
             self._ledger.open(self._begun)
 
@@ -90,8 +92,13 @@ class Trace:
         if self._content is not None:
             self._lines += block.count(b"\n")
 
+    @property
+    def events(self) -> int:
+        """How many events went to the client, roughly: by the lines that they have."""
+        return self._lines // (2 if self.call.endpoint.shape is Shape.CHAT else 3)
+
     def _first(self, block: bytes) -> None:
-        now = _ms_since(self._call.started)
+        now = _ms_since(self.call.started)
         if self.first_byte_ms is None:
             self.first_byte_ms = now
         if self._content is None or self._content.search(block):
@@ -102,26 +109,25 @@ class Trace:
         if self.settled:
             return
         self.settled = True
-        if self._call.endpoint.kind in METERED:
+        if self.call.endpoint.kind in METERED:
             begun = self._begun or self._record()
             self._ledger.settle(self._ended(begun, end, status=status, usage=self._known(end, usage), reason=reason))
 
     def _known(self, end: End, usage: Usage) -> Usage:
         """Return the usage, with guesses where a provider took the call on and didn't tell what it came to."""
         accepted = self._attempts and 200 <= (self._attempts[-1].status or 0) < 300
-        if not accepted or end in UNGUESSED or self._call.endpoint.kind is not Kind.CREATE:
+        if not accepted or end in UNGUESSED or self.call.endpoint.kind is not Kind.CREATE:
             return usage
-        size = 0 if self._call.body is None else self._call.body.size
-        events = self._lines // (2 if self._call.endpoint.shape is Shape.CHAT else 3)
-        written = max(0, events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
+        size = 0 if self.call.body is None else self.call.body.size
+        written = max(0, self.events - OPENING_EVENTS) if self._content is not None else tokens_of(self.bytes_out)
         return usage.at_least(input=tokens_of(size), output=written)
 
     def _record(self) -> Record:
         """Return what is known of a call from its beginning; it holds if this worker dies."""
-        call = self._call
+        call = self.call
         return Record(
             id=call.id,
-            at=self._at,
+            at=self.at,
             request_id=call.request_id,
             user_id=call.caller.user_id,
             token_id=call.caller.token_id,
@@ -145,7 +151,7 @@ class Trace:
             reason=reason[:200].replace("\0", "\ufffd"),  # an upstream's word; not every database can keep a NUL
             first_byte_ms=self.first_byte_ms,
             first_content_ms=self.first_content_ms,
-            total_ms=_ms_since(self._call.started),
+            total_ms=_ms_since(self.call.started),
             bytes_out=self.bytes_out,
             usage=usage,
             attempts=tuple(self._attempts),

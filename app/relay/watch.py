@@ -19,9 +19,12 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original
 
+from app.protocol.call import Call
 from app.relay.wire import Wire
 
 SWEEP_S = 0.25
+CLIENT_GRACE_S = 0.5
+"""How long a client may take to read the error event of a call that was stopped."""
 _EPOLLRDHUP = 0x2000
 _READ = 1
 _epoll = get_original("select", "epoll")
@@ -54,18 +57,18 @@ class Live:
         "_shown_at",
         "_wire",
         "_write_s",
-        "call",
         "client",
         "cut",
         "fd",
         "followers",
         "on_silence",
+        "trace",
     )
 
     def __init__(self, client: Any, *, write_s: float, total_s: float) -> None:
         self.client = client
-        self.call: Any = None
-        """What is under way, for whoever ends it by name; None for what is made for another call."""
+        self.trace: Any = None
+        """The story of what is under way, for whoever looks or ends it; None for what is made for another call."""
         self.fd = client.fileno() if client is not None else -1
         self.cut: Cut | None = None
         self.followers: list[Live] = []
@@ -144,6 +147,11 @@ class Live:
         if reason in {Cut.CLIENT_LEFT, Cut.SLOW_READER}:
             self.drop_client()
 
+    @property
+    def held(self) -> bool:
+        """Whether the client is waited for at this moment."""
+        return self._reason is Cut.SLOW_READER
+
     def drop_client(self) -> None:
         """End the client's connection under whoever is writing to it."""
         if self.client is not None:
@@ -220,9 +228,16 @@ class Watch:
 
     def stop(self, calls: frozenset[str], tokens: frozenset[int]) -> None:
         """End the calls with one of these ids, and those made with one of these tokens."""
-        for live in list(self.live):
-            if live.call is not None and (live.call.id in calls or live.call.caller.token_id in tokens):
-                live.end(Cut.STOPPED)
+        stopped = [live for live in self.live if live.trace is not None and _meant(live.trace.call, calls, tokens)]
+        for live in stopped:
+            live.end(Cut.STOPPED)
+        gevent.spawn_later(CLIENT_GRACE_S, self._drop, stopped)
+
+    def _drop(self, stopped: list[Live]) -> None:
+        """Give up the clients that didn't even take the error event."""
+        for live in stopped:
+            if live in self.live:
+                live.drop_client()
 
     def leave(self, live: Live) -> None:
         """Let a finished call go."""
@@ -252,3 +267,7 @@ class Watch:
                 live.overdue(now)
                 if self.heartbeat_s:
                     live.silent(now, self.heartbeat_s)
+
+
+def _meant(call: Call, calls: frozenset[str], tokens: frozenset[int]) -> bool:
+    return call.id in calls or call.caller.token_id in tokens

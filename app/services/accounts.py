@@ -122,6 +122,12 @@ def list_users() -> list[User]:
     return list(db.session.scalars(select(User).order_by(User.email)))
 
 
+def emails(user_ids: set[int]) -> dict[int, str]:
+    """Return the addresses of these users."""
+    rows = db.session.execute(select(User.id, User.email).where(User.id.in_(user_ids)))
+    return {row.id: row.email for row in rows}
+
+
 def get_user(user_id: int) -> User | None:
     """Return the person with this number."""
     return db.session.get(User, user_id)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.relay.egress import Egress
     from app.services.directory import Directory
     from app.services.explain import Explainer
+    from app.services.running import RunningBoard
     from app.services.standing import Standings
     from app.services.vault import Vault
     from app.settings import Settings
@@ -26,6 +27,7 @@ class Context:
     egress: Egress
     standings: Standings
     explainer: Explainer
+    running: RunningBoard
 
 
 def context() -> Context:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.models import Cut, Meta, Token
 from app.models.base import utcnow
-from app.models.meta import GENERATION
+from app.models.meta import GENERATION, LOOKED
 from app.protocol.call import Caller
 from app.services import snapshot
 from app.services.snapshot import EMPTY, Snapshot
@@ -46,6 +46,8 @@ class Directory:
         self._used_at = time.monotonic()
         self._lookups = gevent.lock.BoundedSemaphore(LOOKUPS_MAX)
         self._cuts_seen = -1
+        self.looked = 0
+        """Rises while somebody looks at the calls under way."""
         self.on_cut: Callable[[frozenset[str], frozenset[int]], None] = lambda _calls, _tokens: None
         """Called with the ids of calls and of tokens whose calls somebody wants ended, on every worker."""
         self.snapshot: Snapshot = EMPTY
@@ -62,7 +64,10 @@ class Directory:
     def refresh(self) -> None:
         """Load a new snapshot if the generation was raised. Raises what the database raises."""
         with self._engine.connect() as connection:
-            generation = connection.scalar(select(Meta.value).where(Meta.name == GENERATION)) or 0
+            numbers = select(Meta.name, Meta.value).where(Meta.name.in_((GENERATION, LOOKED)))
+            told = {row.name: row.value for row in connection.execute(numbers)}
+            self.looked = told.get(LOOKED, 0)
+            generation = told.get(GENERATION, 0)
             if generation != self.snapshot.generation:
                 self.snapshot = snapshot.load(
                     connection,

@@ -37,13 +37,16 @@ def start(user: User, *, user_agent: str) -> str:
     return secret
 
 
-def find(secret: str) -> SignIn | None:
-    """Return the sign-in of a cookie with its ``user``, or None: unknown, ended, run out, or the user is disabled."""
+def find(secret: str, *, touch: bool = True) -> SignIn | None:
+    """Return the sign-in of a cookie with its ``user``, or None: unknown, ended, run out, or the user is disabled.
+
+    Without ``touch`` the visit doesn't count as one: a page that asks by itself keeps nobody signed in.
+    """
     found = _load(secret)
     if found is None:
         return None
     now = utcnow()
-    if found.seen_at < now - TOUCH_EVERY:
+    if touch and found.seen_at < now - TOUCH_EVERY:
         db.session.execute(update(SignIn).where(SignIn.digest == found.digest).values(seen_at=now))
         db.session.commit()
         found = _load(secret)  # the commit has let go of what was loaded

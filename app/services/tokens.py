@@ -96,6 +96,12 @@ def list_all() -> list[Token]:
     return list(db.session.scalars(select(Token).options(joinedload(Token.user)).order_by(Token.id.desc())))
 
 
+def names(token_ids: set[int]) -> dict[int, str]:
+    """Return what these tokens are called."""
+    rows = db.session.execute(select(Token.id, Token.name).where(Token.id.in_(token_ids)))
+    return {row.id: row.name for row in rows}
+
+
 def get_for(user: User, token_id: int) -> Token | None:
     """Return a token of ``user``, never another's."""
     return db.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,15 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
-        ago=ago, moment=moment, count=count, duration=duration, money=money, cost=cost, share=share
+        ago=ago,
+        moment=moment,
+        count=count,
+        duration=duration,
+        money=money,
+        cost=cost,
+        share=share,
+        since=since,
+        size=size,
     )
     app.jinja_env.globals.update(asset=asset, here=here)
 
@@ -74,6 +83,20 @@ def duration(ms: int | None) -> str:
     if ms is None:
         return UNKNOWN
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def since(moment: float) -> str:
+    """Return how long ago a moment (in seconds since the epoch) was, to the second."""
+    minutes, seconds = divmod(max(0, int(time.time_ns() / 1e9 - moment)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def size(number: int) -> str:
+    """Return a count of bytes in the unit that reads best."""
+    if number < 1000:
+        return f"{number} B"
+    return f"{number / 1000:.1f} kB" if number < 1_000_000 else f"{number / 1_000_000:.1f} MB"
 
 
 def asset(name: str) -> str:

@@ -113,10 +113,17 @@ def _find(_request: Request) -> Person | None:
     if g.get("failed"):  # a page about a failure must not ask the database that may have failed
         return None
     secret = session.get(KEY)
-    found = sign_ins.find(secret) if isinstance(secret, str) else None
+    found = sign_ins.find(secret, touch=not _by_itself()) if isinstance(secret, str) else None
     return Person(found.user, found, secret) if found and isinstance(secret, str) else None
 
 
+def _by_itself() -> bool:
+    """Whether no person asked, but an open page, for a part of it that changes."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def _to_login() -> ResponseReturnValue:
+    if _by_itself():  # the page that asks has to go there, not the part of it that was asked for
+        return "", 401, {"HX-Refresh": "true"}
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("console.login", next=None if wanted == "/" else wanted))

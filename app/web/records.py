@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, request
 
 from app.protocol.price import exact_dollars
+from app.protocol.record import End
 from app.services import history
 from app.services.history import Filter
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from app.services.history import Cursor
 
-ENDS = ("completed", "failed", "refused", "client_left", "upstream_cut", "slow_reader", "drained", "aborted", "pending")
+ENDS = tuple(end.value for end in End)
 END_CHOICES = tuple((end, end) for end in ENDS)
 NAMES = ("model", "token", "user", "upstream", "status", "stream", "end", "since", "until", "conversation")
 RISKY = ("=", "+", "-", "@", "\t", "\r")

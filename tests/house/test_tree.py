@@ -36,6 +36,7 @@ COVERED_ELSEWHERE = {
     "relay/link.py": (["contract/test_errors.py", "faults/test_leaving.py"], "answers that break, by fault and by cut"),
     "relay/listing.py": (["contract/test_chat_list.py"], "pages over several upstreams that can be away"),
     "relay/ports.py": (["contract/test_lifecycle.py"], "signatures without behaviour, checked by mypy"),
+    "relay/running.py": (["faults/test_live.py"], "calls of every state, as pages show them"),
     "relay/run.py": (
         ["contract/test_references.py", "contract/test_ownership.py"],
         "where each call goes, seen at the provider",
@@ -68,6 +69,7 @@ COVERED_ELSEWHERE = {
     "web/filters.py": (["console/test_dashboard.py"], "numbers and moments as pages show them"),
     "web/forms.py": (["web/test_guard.py", "console/test_tokens.py"], "forms as browsers send them"),
     "web/limits.py": (["admin/test_limits.py"], "a form that both rooms show, as browsers send it"),
+    "web/live.py": (["faults/test_live.py"], "calls under way, with workers that have some"),
     "web/people.py": (["console/test_door.py"], "signing in and out, with browsers"),
     "web/records.py": (
         ["console/test_usage.py", "admin/test_traffic.py"],

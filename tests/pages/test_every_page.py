@@ -10,11 +10,12 @@ import pytest
 from tests.pages.looking import AXE, look
 
 OPEN = ["/login", "/docs", "/check"]
-ALICE = ["/", "/tokens", "/tokens/new", "/usage", "/usage/conversations", "/connect", "/account"]
+ALICE = ["/", "/tokens", "/tokens/new", "/usage", "/usage/live", "/usage/conversations", "/connect", "/account"]
 ADMIN = ["/admin", "/admin/upstreams", "/admin/upstreams/new", "/admin/upstreams/1", "/admin/models", "/admin/models/1"]
 ADMIN += [
     "/admin/users",
     "/admin/requests",
+    "/admin/live",
     "/admin/prices",
     "/admin/users/new",
     "/admin/users/2",

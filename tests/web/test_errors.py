@@ -64,7 +64,7 @@ def test_a_failure_page_does_not_ask_the_database(app, alice_there):
     """The sign-in can't be looked up when the database is away: the page must not need it."""
     from app.services import sign_ins
 
-    def away(_secret):
+    def away(_secret, *, touch):
         raise OperationalError("SELECT", {}, Exception("away"))
 
     with pytest.MonkeyPatch.context() as patch:
