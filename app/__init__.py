@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.debug = False  # whatever FLASK_DEBUG says: its debugger would run code for whoever meets an error
     app.url_map.merge_slashes = False  # a redirect would answer a caller's POST with another address
     app.config.update(
-        SECRET_KEY=settings.secret_key.get_secret_value(),
+        SECRET_KEY=settings.signing_keys[0],
+        SECRET_KEY_FALLBACKS=settings.signing_keys[1:],
         SQLALCHEMY_DATABASE_URI=settings.database_url.get_secret_value(),
         SQLALCHEMY_ENGINE_OPTIONS=engines.engine_options(settings),
         MAX_FORM_MEMORY_SIZE=256 * 1024,

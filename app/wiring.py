@@ -108,7 +108,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     """Put one application's parts together and hand each room its own."""
     keys = settings.vault_keys.get_secret_value().replace(",", " ").split()
     vault = Vault(keys)
-    directory = Directory(engine, vault, mark_key=settings.secret_key.get_secret_value())
+    directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
     egress = Egress(settings)
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)

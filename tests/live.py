@@ -148,6 +148,10 @@ class House:
         found: dict[str, Any] = until(lambda: self.rows(query))[0]
         return found
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the log that Realms itself has written; each must be whole JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
     def workers(self) -> list[int]:
         """The pids of the worker processes."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

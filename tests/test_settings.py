@@ -56,6 +56,7 @@ def gunicorn_conf(monkeypatch, **environ):
 
 
 # -- told at once -----------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("M-2")
 def test_every_problem_is_told_at_once(tmp_path):
     told = problems(DATA_DIR=str(tmp_path), BIND="nowhere", BODY_S="-1", EGRESS_ALLOW="10.0.0.0/99", SECRET_KEY="short")
     assert [line.partition(":")[0] for line in told] == [
@@ -96,6 +97,7 @@ def test_a_start_with_a_database_that_cannot_be_used_exits_78(tmp_path, url):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.acceptance("J-1")
 def test_gunicorn_exits_78_before_it_binds(tmp_path):
     port = live.free_port()
     environ = environment(BIND=f"127.0.0.1:{port}", DATA_DIR=tmp_path, SECRET_KEY="short")
@@ -133,6 +135,7 @@ def test_drain_ends_before_gunicorns_own_deadline(monkeypatch):
 
 
 # -- names that nobody knows ------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("M-2")
 @pytest.mark.parametrize(
     ("given_name", "near"),
     [
@@ -175,6 +178,7 @@ def test_every_secret_setting_can_come_from_a_file():
     assert secret == set(settings.SECRET_NAMES)
 
 
+@pytest.mark.acceptance("J-1")
 def test_the_embedded_default_makes_its_secrets_once_and_for_itself_alone(tmp_path):
     folder = tmp_path / "data"
     first = load({"REALMS_DATA_DIR": str(folder)})
@@ -192,12 +196,14 @@ def test_a_secret_from_the_environment_is_not_made_a_second_time(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["vault_keys"]
 
 
+@pytest.mark.acceptance("J-1")
 def test_with_a_database_server_secrets_are_asked_for_and_never_made(tmp_path):
     told = problems(DATABASE_URL=SERVER["REALMS_DATABASE_URL"], DATA_DIR=str(tmp_path / "data"))
     assert [line.partition(":")[0] for line in told] == ["REALMS_SECRET_KEY", "REALMS_VAULT_KEYS"]
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.acceptance("M-3")
 def test_a_kept_secret_that_is_empty_is_not_used(tmp_path):
     """A full disk, or a crash between making the file and filling it."""
     (tmp_path / "secret_key").touch()
@@ -214,6 +220,7 @@ def test_a_data_directory_that_cannot_be_written_is_told(tmp_path):
     assert all("REALMS_DATA_DIR" in line for line in problems(DATA_DIR=str(tmp_path / "file")))
 
 
+@pytest.mark.acceptance("J-1")
 @pytest.mark.parametrize("name", ["SECRET_KEY", "VAULT_KEYS"])
 @pytest.mark.parametrize("weak", ["changeme", "x" * 31, f"{GOOD} short", "secret,secret"])
 def test_weak_secrets_are_refused_by_name_and_not_repeated(name, weak):
@@ -222,6 +229,7 @@ def test_weak_secrets_are_refused_by_name_and_not_repeated(name, weak):
     assert weak not in told
 
 
+@pytest.mark.acceptance("I-8")
 @given(secret=secret_texts, password=secret_texts)
 def test_no_secret_is_ever_shown(secret, password):
     made = Settings(
@@ -261,12 +269,14 @@ def test_the_default_database_is_a_file_in_the_data_directory(tmp_path):
     assert made.embedded
 
 
+@pytest.mark.acceptance("M-4")
 def test_several_workers_need_a_database_server(tmp_path):
     assert "needs PostgreSQL" in problems(WORKERS="2", DATA_DIR=str(tmp_path))[0]
     redis = {"REALMS_REDIS_URL": "redis://127.0.0.1:6379/0"}
     assert load(SERVER | redis | {"REALMS_WORKERS": "2"}).workers == 2
 
 
+@pytest.mark.acceptance("M-4")
 def test_several_workers_need_a_redis_in_which_they_agree():
     with pytest.raises(ConfigError) as refused:
         load(SERVER | {"REALMS_WORKERS": "2"})

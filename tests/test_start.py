@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,7 @@ def stop(process, number=signal.SIGTERM):
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("M-2")
 def test_every_mistake_in_the_environment_is_told_at_once(tmp_path):
     mistakes = {
         "REALMS_BIND": "8080",
@@ -150,6 +152,7 @@ def test_an_administrator_who_cannot_be_made_is_told(tmp_path):
 
 
 # -- the first starts -------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("M-1")
 def test_the_set_up_link_works_and_is_told_until_there_is_an_administrator(tmp_path, start):
     server = start()
     link = f"http://127.0.0.1:{server.port}/setup?token="
@@ -175,3 +178,13 @@ def test_a_stop_is_heard_while_a_worker_still_boots(start, number):
     server = start(wait=False)
     until(lambda: "Booting worker" in server.told(), seconds=60)
     stop(server, number)
+
+
+@pytest.mark.acceptance("J-7")
+def test_a_secret_that_comes_from_a_file_stands_in_no_environment(start, tmp_path):
+    (tmp_path / "key").write_text(KEY)
+    process = start(REALMS_SECRET_KEY_FILE=str(tmp_path / "key"), REALMS_VAULT_KEYS_FILE=str(tmp_path / "key"))
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert workers
+    for pid in (process.pid, *workers):
+        assert KEY.encode() not in Path(f"/proc/{pid}/environ").read_bytes()

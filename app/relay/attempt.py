@@ -10,6 +10,7 @@ import time
 
 import gevent
 import msgspec
+import structlog
 
 from app.protocol import body as bodies
 from app.protocol.call import Call, Owned, Place, Target
@@ -28,6 +29,8 @@ from app.relay.wire import WireError
 from app.upstreams import UPSTREAMS
 from app.upstreams.base import Outgoing
 from app.upstreams.verdict import Scope, Verdict, upstream_failed
+
+log = structlog.get_logger()
 
 ERROR_BODY_MAX = 1024 * 1024
 OPENING_MAX = 1024 * 1024
@@ -250,6 +253,7 @@ def _broken(live: Live, error: RelayError | ClientLeftError) -> Exception:
 
 def _unreached(error: EgressError) -> AttemptError:
     if error.phase == "address":  # a matter of our own settings
+        log.warning("egress_refused", reason=str(error))
         return _skipped("address_refused", RelayError(Problem.UPSTREAM, "The upstream could not be reached."))
     if error.phase == "connect" and "in time" in str(error):
         late = "The upstream could not be reached in time."

@@ -51,6 +51,7 @@ class Registry:
         )
         row = self._ask(lambda connection: connection.execute(wanted.order_by(OwnedObject.id).limit(1)).first())
         if row is None or not _allowed(caller, row):
+            log.info("object_not_found", user=caller.user_id, token=caller.token_id, kind=kind.value)
             raise not_found(kind, object_id)
         place = self._place(row)
         if place is None:

@@ -22,7 +22,7 @@ def is_open() -> bool:
 
 def token() -> str:
     """Return what proves that somebody can read this server's log; the same in every worker."""
-    return derive(context().settings.secret_key.get_secret_value(), "setup").decode().rstrip("=")
+    return derive(context().settings.signing_keys[0], "setup").decode().rstrip("=")
 
 
 def link() -> str:

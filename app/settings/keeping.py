@@ -29,6 +29,11 @@ class Keeping(Topic):
     audit_days: int = Field(default=730, ge=0, le=36_500)
     deleted_days: int = Field(default=90, ge=0, le=36_500)
 
+    @property
+    def signing_keys(self) -> list[str]:
+        """The secret keys: the first signs, and what an earlier one signed is still good."""
+        return words(self.secret_key.get_secret_value())
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr) -> SecretStr:

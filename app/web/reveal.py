@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import session
 
 from app.services.context import context
@@ -42,5 +42,5 @@ def _opened(purpose: str, sealed: object, *, ttl: int) -> str | None:
         return None
 
 
-def _box(purpose: str) -> Fernet:
-    return Fernet(derive(context().settings.secret_key.get_secret_value(), f"token {purpose}"))
+def _box(purpose: str) -> MultiFernet:
+    return MultiFernet([Fernet(derive(key, f"token {purpose}")) for key in context().settings.signing_keys])

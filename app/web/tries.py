@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import request
 from flask_babel import ngettext
 
+from app.services.context import context
+from app.services.keys import mark
 from app.web import people
 from app.web.throttle import throttle
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from app.models import User
     from app.web.forms import Form
 
+log = structlog.get_logger()
 ENTERED, REFUSED, THROTTLED = 303, 200, 429
 
 
@@ -32,6 +36,7 @@ def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal
     user = check()
     if user is None:
         throttle().failed(subjects)
+        log.warning("sign_in_failed", peer=mark(context().settings.signing_keys[0], "log", address)[:12])
         form.form_errors.append(refusal)
         return REFUSED
     throttle().succeeded(email, address)

@@ -91,7 +91,7 @@ def test_members_that_may_be_null_are_as_if_absent(house):
     assert house.post("/v1/responses", {"model": "sim-1", "input": "x", "stream": None, "store": None}).status == 200
 
 
-@pytest.mark.acceptance("F-10")
+@pytest.mark.acceptance("F-10", "K-6")
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx"]
 )

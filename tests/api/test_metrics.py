@@ -21,7 +21,7 @@ def status(client, authorization=None):
     return client.get("/metrics", headers=headers).status_code
 
 
-@pytest.mark.acceptance("H-6")
+@pytest.mark.acceptance("H-6", "M-3")
 def test_h6_m3_without_a_setting_there_are_none_and_an_empty_token_opens_nothing(client_of):
     client = client_of(metrics_token=SecretStr(""))
     for given in (None, "", "Bearer ", "Bearer"):

@@ -72,6 +72,7 @@ def test_people_read_tables_and_the_fix_to_make(ctx, app, cli):
     assert "flask db upgrade" in result.stderr
 
 
+@pytest.mark.acceptance("M-4")
 @pytest.mark.any_database
 def test_a_schema_that_is_behind_is_a_failure_and_ends_the_examination(ctx, examine, database_url, database_kind):
     with db.engine.begin() as connection:
@@ -117,6 +118,7 @@ def test_a_house_without_upstreams_is_warned(ctx, examine):
     assert (checks["upstreams"]["state"], "flask upstreams add" in checks["upstreams"]["fix"]) == ("warning", True)
 
 
+@pytest.mark.acceptance("M-4")
 @pytest.mark.parametrize(
     ("url", "state"),
     [
@@ -131,11 +133,13 @@ def test_a_public_address_without_tls_is_a_failure_except_on_this_machine(ctx, e
     assert examine(public_url=url)[1]["public URL"]["state"] == state
 
 
+@pytest.mark.acceptance("M-4")
 def test_trusting_everybody_as_a_proxy_is_a_failure(ctx, examine):
     assert examine(trusted_proxies=(ip_network("10.0.0.0/8"),))[1]["trusted proxies"]["state"] == "ok"
     assert examine(trusted_proxies=(ip_network("0.0.0.0/0"),))[1]["trusted proxies"]["state"] == "failed"
 
 
+@pytest.mark.acceptance("M-4")
 def test_too_few_descriptors_for_the_connections_is_a_failure_that_names_the_number(ctx, examine):
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     code, checks, _ = examine(worker_connections=soft)

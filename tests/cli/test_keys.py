@@ -21,6 +21,7 @@ def main(ctx):
     )
 
 
+@pytest.mark.acceptance("J-2")
 def test_rotation_seals_everything_with_the_first_key(app, cli, main):
     app.extensions["realms"] = replace(context(), vault=Vault([NEW_KEY, VAULT_KEY]))
     result = cli.invoke(args=["keys", "rotate"])

@@ -2,6 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+from pydantic import SecretStr
+
+from app import create_app
 from app.models import SignIn
 from app.services import accounts, setup, sign_ins
 from tests.conftest import PASSWORD
@@ -19,6 +23,7 @@ FIRST = {"email": "Ada@Example.com", "name": "Ada", "password": PASSWORD, "again
 
 
 class TestSetUp:
+    @pytest.mark.acceptance("M-1")
     def test_makes_the_first_administrator_signs_in_and_is_gone(self, app):
         browser = Browser(app)
         way_in = link(app)
@@ -86,6 +91,7 @@ class TestSignIn:
         fixed.client.set_cookie("realms", old)
         assert fixed.get("/account").location.startswith("/login"), "the old secret is worth nothing"
 
+    @pytest.mark.acceptance("K-5")
     def test_growing_waits_answer_429_and_do_not_even_try(self, stranger):
         for _ in range(5):
             assert stranger.submit("/login", {"email": ALICE, "password": WRONG}).status == 200
@@ -147,3 +153,26 @@ class TestConfirm:
 
     def test_never_leads_elsewhere(self, alice_there):
         assert alice_there.submit("/confirm?next=//evil.example", {"password": PASSWORD}).location == "/"
+
+
+@pytest.mark.acceptance("J-4")
+def test_another_secret_key_signs_nobody_out_while_the_old_one_is_named(app, settings, alice_there):
+    old, new = settings.secret_key.get_secret_value(), "another-key-for-tests-that-is-long-enough"
+    before = alice_there.cookie().value
+
+    def with_keys(*keys):
+        made = create_app(settings.model_copy(update={"secret_key": SecretStr(",".join(keys))}))
+        browser = Browser(made)
+        browser.client.set_cookie("realms", before)
+        return browser
+
+    assert with_keys(new).get("/tokens").location.startswith("/login")
+    both = with_keys(new, old)
+    assert both.get("/tokens").status == 200
+    changed = {"current": PASSWORD, "new": "another good password", "again": "another good password"}
+    assert both.submit("/account", changed, action="/account/password").location == "/account"
+    rewritten = both.cookie().value
+    assert rewritten != before
+    newest = with_keys(new)
+    newest.client.set_cookie("realms", rewritten)
+    assert newest.get("/tokens").status == 200, "what is signed now is signed by the newest key"

@@ -112,6 +112,20 @@ def test_a_fault_before_the_commit_point_is_not_noticed(house, sim, talk, fault,
     assert house.record(got.request_id)["end"] == "completed"
 
 
+@pytest.mark.acceptance("K-3")
+@talks
+@both
+def test_a_call_that_two_tried_is_counted_once_by_who_served_it(house, sim, talk, stream):
+    plan(sim, "status=500")
+    got = call(house, talk, model=model_of(talk), stream=stream)
+    house.record(got.request_id)
+    (record,) = house.rows(f"SELECT id, usage_state FROM records WHERE request_id = '{got.request_id}'")
+    assert record["usage_state"] == "reported"
+    assert len(attempts(house, got)) == 2
+    (sums,) = house.rows("SELECT SUM(requests) AS n FROM rollups")
+    assert sums == house.rows("SELECT COUNT(*) AS n FROM records")[0]
+
+
 @talks
 @both
 def test_an_upstream_that_nobody_answers_for_is_not_noticed(house, sim, talk, stream):

@@ -126,6 +126,7 @@ ENDS = {
 }
 
 
+@pytest.mark.acceptance("K-2")
 def test_every_way_to_end_gives_room_back(house, sim):
     with limited(house, concurrent=1):
         for talk, stream, end in product(TALKS, (False, True), ENDS):
@@ -144,6 +145,7 @@ def test_a_client_that_leaves_gives_its_room_back_within_a_second(house, sim):
             until(lambda talk=talk: ask(house, talk).status == 200, seconds=1.0)
 
 
+@pytest.mark.acceptance("K-1", "K-8")
 @pytest.mark.parametrize("scope", ["user", "model"])
 def test_of_one_more_than_may_run_at_a_time_exactly_one_is_refused(house, sim, scope):
     most = 5

@@ -4,7 +4,8 @@ import anthropic
 import openai
 import pytest
 
-from tests.faults.clients import MESSAGES, RESPONSES, TALKS, call, name_of
+from app.protocol.endpoints import ENDPOINTS
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, call, name_of
 
 talks = pytest.mark.parametrize("talk", TALKS, ids=name_of)
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
@@ -77,6 +78,7 @@ def test_the_sdks_read_an_error_event_as_one(sdk, sim, talk, options):
 COUNTS = ("input_tokens", "cache_read_tokens", "output_tokens")
 
 
+@pytest.mark.acceptance("K-4")
 @talks
 @both
 @pytest.mark.parametrize("shape", ["fault=usage_absent", "fault=usage_odd", "input=0,output=0"])
@@ -94,6 +96,7 @@ def test_strange_usage_is_recorded_as_what_it_is(house, sim, talk, stream, shape
         assert (record["usage_state"], record["input_tokens"], record["output_tokens"]) == ("reported", 0, 0)
 
 
+@pytest.mark.acceptance("K-3")
 @talks
 @both
 @pytest.mark.parametrize("events", [3, 3000])
@@ -114,3 +117,29 @@ def test_a_message_cut_after_its_start_is_counted_as_far_as_it_told(house, sim):
     record = recorded(house, got, end="upstream_cut", usage_state="estimated")
     assert (record["input_tokens"], record["cache_read_tokens"]) == (600, 400)
     assert 10 <= record["output_tokens"] <= 20, "what came is counted by its events"
+
+
+METERED = {
+    "/v1/responses": RESPONSES,
+    "/v1/responses/compact": RESPONSES,
+    "/v1/responses/input_tokens": RESPONSES,
+    "/v1/chat/completions": CHAT,
+    "/v1/messages": MESSAGES,
+    "/v1/messages/count_tokens": MESSAGES,
+}
+
+
+@pytest.mark.acceptance("K-3")
+def test_every_way_to_use_a_model_is_counted_once(house, sim):
+    assert set(METERED) == {endpoint.path for endpoint in ENDPOINTS if endpoint.metered}
+    for path, talk in METERED.items():
+        for stream in (False, True):
+            name = f"counted-{path.replace('/', '-')}-{stream}"
+            assert house.post(path, talk.asks(stream=stream), x_request_id=name, **spelled(talk)).status == 200
+            house.record(name)
+            (kept,) = house.rows(f"SELECT endpoint, status FROM records WHERE request_id = '{name}'")
+            assert kept["status"] == 200
+
+
+def spelled(talk):
+    return {name.replace("-", "_"): value for name, value in talk.headers.items()}

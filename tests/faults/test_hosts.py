@@ -103,6 +103,7 @@ def test_who_is_left_out_on_one_host_is_left_out_on_the_other(hosts):
     until(lambda: call(two, MESSAGES, stream=False).status == 200, seconds=6, every=0.3)
 
 
+@pytest.mark.acceptance("K-1")
 def test_limits_are_exact_across_both(hosts):
     one, _ = hosts
     with one.app.app_context():

@@ -56,6 +56,7 @@ def crowd(house, count, options, **more):
     return told
 
 
+@pytest.mark.acceptance("K-1")
 def test_of_one_more_than_the_limit_exactly_one_is_refused(shared, sim):
     limit(shared, concurrent=40)
     for _ in range(3):
@@ -66,6 +67,7 @@ def test_of_one_more_than_the_limit_exactly_one_is_refused(shared, sim):
     assert crowd(shared, 61, "events=1") == {200: 60, 429: 1}
 
 
+@pytest.mark.acceptance("K-2")
 def test_two_hundred_calls_with_money_for_ten_spend_it_and_no_more(shared, sim):
     """Each may cost 100,010 tokens at 10 dollars a million, so about a dollar; and does."""
     with shared.app.app_context():

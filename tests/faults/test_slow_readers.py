@@ -133,6 +133,7 @@ def test_a_fast_stream_leaves_others_their_turn(house, sim):
         reader.join()
 
 
+@pytest.mark.acceptance("K-8")
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.timeout(600)

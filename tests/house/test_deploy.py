@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from fnmatch import fnmatch
+from importlib import metadata
 
 import pytest
 import yaml
@@ -49,6 +50,7 @@ def test_only_settings_that_exist_are_set(path):
 
 
 # -- the image --------------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("L-7")
 def test_the_image_runs_as_nobody_in_particular_and_is_asked_whether_it_lives():
     assert last("USER") == "10001"
     assert last("VOLUME") == "/data"
@@ -57,6 +59,7 @@ def test_the_image_runs_as_nobody_in_particular_and_is_asked_whether_it_lives():
     assert "--require-hashes" in " ".join(rest for name, rest in instructions() if name == "RUN")
 
 
+@pytest.mark.acceptance("L-3")
 def test_the_image_holds_what_runs_and_nothing_else():
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert all((ROOT / name).exists() for name in kept)
@@ -94,6 +97,7 @@ def test_every_secret_and_volume_of_compose_is_declared():
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
 
 
+@pytest.mark.acceptance("L-7")
 def test_compose_lets_streams_finish_and_gives_away_nothing():
     realms = COMPOSE["services"]["realms"]
     minutes = int(realms["stop_grace_period"].removesuffix("m"))
@@ -136,6 +140,7 @@ def test_kubernetes_lets_streams_finish_and_asks_before_it_sends():
     assert made.keepalive_s == 75
 
 
+@pytest.mark.acceptance("L-7")
 @pytest.mark.parametrize("kind", ["StatefulSet", "CronJob"])
 def test_kubernetes_gives_away_nothing(kind):
     spec = K8S[kind]["spec"]
@@ -187,3 +192,53 @@ def test_caddy_passes_streams_on_and_waits_as_long_as_realms_does():
     assert text.count("{") == text.count("}")
     assert "flush_interval -1" in text
     assert seconds(re.search(r"response_header_timeout (\w+)", text)[1]) > LONGEST_S
+
+
+@pytest.mark.acceptance("L-8")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_finds_little_that_the_unit_exposes():
+    asked = ["systemd-analyze", "security", "--offline=true", "--no-pager", DEPLOY / "realms.service"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    level = re.search(r"Overall exposure level[^:]*: ([\d.]+)", done.stdout)
+    assert float(level[1]) <= 2.0
+
+
+# -- what is installed ------------------------------------------------------------------------------------------------
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+
+
+@pytest.mark.acceptance("L-1")
+@pytest.mark.parametrize("lock", LOCKS)
+def test_what_is_installed_is_pinned_and_hashed(lock):
+    text = (ROOT / lock).read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.match(r"[A-Za-z0-9_.\[\]-]+==[^ ]+ .*--hash=sha256:[0-9a-f]{64}", line), line[:100]
+    for path in (ROOT / "Makefile", ROOT / "Dockerfile"):
+        for line in path.read_text().splitlines():
+            assert "-r requirements" not in line or re.search(r"--require-hashes|\$\(PIP\)", line), line
+    assert "--require-hashes" in re.search(r"(?m)^PIP := .*$", (ROOT / "Makefile").read_text())[0]
+
+
+@pytest.mark.acceptance("L-2")
+def test_nothing_is_locked_that_is_younger_than_a_week():
+    lock = re.search(r"(?ms)^lock:.*?^\S", (ROOT / "Makefile").read_text())[0]
+    days = re.search(r"--exclude-newer .*?timedelta\((\d+)\)", lock)
+    assert int(days[1]) >= 7
+    assert "--generate-hashes" in lock
+
+
+@pytest.mark.acceptance("L-3")
+def test_nothing_runs_at_the_start_of_every_python_but_what_is_known():
+    """As `litellm_init.pth` did in 2026: the image's build fails, and so does this for what is installed here."""
+    allowed = {"distutils-precedence.pth"}
+    (built,) = [rest for name, rest in instructions() if name == "RUN" and "--require-hashes" in rest]
+    assert "-name '*.pth'" in built
+    assert set(re.findall(r"! -name (\S+)\)", built)) == allowed
+    runtime = {
+        re.match(r"[\w.-]+", line)[0].lower() for line in (ROOT / LOCKS[0]).read_text().splitlines() if "==" in line
+    }
+    for found in metadata.distributions():
+        if found.name.lower() in runtime:
+            assert {path.name for path in found.files or () if path.suffix == ".pth"} <= allowed, found.name

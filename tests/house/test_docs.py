@@ -140,6 +140,7 @@ def test_what_the_docs_paste_is_what_the_console_pastes(snippet, page, base):
 
 
 # -- events of the log ------------------------------------------------------------------------------------------------
+@pytest.mark.acceptance("I-5")
 def test_every_event_of_the_log_is_in_the_docs():
     said = re.compile(r'\blog\.(?:info|warning|error)\(\s*"(\w+)"|\btag_field="event", tag="(\w+)"|"event": "(\w+)"')
     logged = {"".join(found) for path in python_files("app") for found in said.findall(path.read_text())}

@@ -181,6 +181,7 @@ def test_templates_escape_everything():
     assert [named(path) for path in templates if unescaped.search(path.read_text())] == []
 
 
+@pytest.mark.acceptance("M-6")
 def test_nothing_in_the_application_runs_what_it_is_told():
     dangerous = {"eval", "exec", "render_template_string", "Markup", "system", "popen", "Popen"}
     found = [f"{named(path)}: {callee(node)}" for path, node in nodes(SERVED, ast.Call) if callee(node) in dangerous]
@@ -200,3 +201,18 @@ def test_only_the_settings_read_the_environment():
         if re.search(r"\bos\.(environ|getenv)|from os import .*(environ|getenv)", ast.unparse(node))
     }
     assert readers == {"app/settings/loading.py"}
+
+
+@pytest.mark.acceptance("J-6")
+def test_secrets_are_looked_up_by_digest_or_compared_in_constant_time():
+    """A comparison of columns is a look-up; those of ChatGPT accounts have our own secrets on both sides."""
+    secret = re.compile(r".*(secret|digest|password|signature|hmac|_key|token)", re.IGNORECASE)
+    compared = set()
+    for path, node in nodes(APP, ast.Compare):
+        if any(isinstance(how, ast.Eq | ast.NotEq) for how in node.ops) and not ast.unparse(node.left)[0].isupper():
+            sides = [getattr(each, "func", each) for each in (node.left, *node.comparators)]
+            if any(secret.fullmatch(getattr(side, "attr", getattr(side, "id", ""))) for side in sides):
+                compared.add(named(path))
+    assert compared == {"app/services/codex_accounts.py"}
+    using = {named(path) for path, node in nodes(APP, ast.Call) if callee(node) == "compare_digest"}
+    assert using >= {"app/api/metrics.py", "app/services/setup.py", "app/services/sign_ins.py"}

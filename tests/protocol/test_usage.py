@@ -104,6 +104,7 @@ def test_usage_of_an_answer_that_was_cut_is_partial(name):
     assert (usage.state, counts(usage)) == (PARTIAL, tuple(expected))
 
 
+@pytest.mark.acceptance("K-4")
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5) | st.booleans(),

@@ -39,6 +39,7 @@ def test_calls_leave_connections_for_health_checks_and_pages(tmp_path, connectio
     assert not refuses(room)
 
 
+@pytest.mark.acceptance("K-7")
 def test_memory_that_runs_short_refuses_calls_until_there_is_some_again(tmp_path):
     room = Room(set(), group=group(tmp_path, most=1000, current=851))
     room.look()

@@ -61,6 +61,7 @@ def test_an_unknown_role_is_refused_at_its_field(ctx):
     assert refused(accounts.create_user, email="a@b.c", password=PASSWORD, role="root", actor=None).field == "role"
 
 
+@pytest.mark.acceptance("J-5")
 def test_no_password_stands_in_the_database_or_the_audit(alice):
     rows = db.session.execute(text("SELECT password_hash FROM users")).all()
     rows += db.session.execute(text('SELECT "before", "after" FROM audit_entries')).all()

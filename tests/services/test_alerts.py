@@ -105,12 +105,14 @@ def test_a_webhook_that_is_away_is_given_up_and_logged_without_its_address(alert
     assert [(line["event"], line["alert"]) for line in lines] == [("alert_not_sent", "credential_disabled")]
 
 
+@pytest.mark.acceptance("M-3")
 def test_m3_without_an_address_nothing_is_listened_to(alerts_at):
     before = list(logs.LISTENERS)
     alerts_at("").start()
     assert before == logs.LISTENERS
 
 
+@pytest.mark.acceptance("I-5")
 def test_the_log_is_what_is_listened_to(alerts_at, monkeypatch):
     heard = []
     monkeypatch.setattr(logs, "LISTENERS", [heard.append])

@@ -51,6 +51,7 @@ def old_and_new(alice):
     db.session.commit()
 
 
+@pytest.mark.acceptance("I-6")
 def test_what_has_had_its_time_goes_and_the_rest_stays(old_and_new):
     before = counts()
     assert chores.run(context().settings) == dict.fromkeys(TABLES, 1)
@@ -59,6 +60,7 @@ def test_what_has_had_its_time_goes_and_the_rest_stays(old_and_new):
     assert chores.run(context().settings) == dict.fromkeys(TABLES, 0)
 
 
+@pytest.mark.acceptance("I-6")
 def test_nothing_that_is_kept_for_ever_is_deleted(old_and_new):
     before = counts()
     for_ever = context().settings.model_copy(update={"records_days": 0, "audit_days": 0, "deleted_days": 0})

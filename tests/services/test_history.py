@@ -119,6 +119,7 @@ PLANS = {
 }
 
 
+@pytest.mark.acceptance("K-10")
 @pytest.mark.parametrize("name", PLANS)
 def test_no_page_scans_the_table(many, name):
     """As the database itself plans it; PostgreSQL is told that the table is large."""

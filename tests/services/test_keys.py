@@ -3,11 +3,14 @@
 import base64
 import re
 
+import pytest
+
 from app.services.keys import derive, mark
 
 SECRET = "a-secret-of-at-least-32-bytes-in-length"
 
 
+@pytest.mark.acceptance("J-3")
 def test_a_key_is_the_same_each_time_and_another_for_each_purpose_and_secret():
     keys = {derive(SECRET, "vault"), derive(SECRET, "owner"), derive(SECRET + "x", "vault")}
     assert len(keys) == 3

@@ -82,6 +82,7 @@ def test_who_has_no_limits_is_not_counted():
     assert (limits.held, used(limits)) == (0, {})
 
 
+@pytest.mark.acceptance("K-1")
 @pytest.mark.parametrize("measure", [Measure.REQUESTS, Measure.CONCURRENT])
 def test_exactly_as_many_calls_as_allowed_are_admitted(measure):
     limits, caller = limits_of(rule(measure, 3))
@@ -153,6 +154,7 @@ def test_a_call_that_is_larger_than_its_limit_goes_alone():
     refused(limits, call_of(caller, max_output_tokens=1))
 
 
+@pytest.mark.acceptance("K-2")
 def test_money_never_passes_the_limit_by_more_than_was_reserved():
     """200 calls at once, each of at most 20 cents, money for 10 of them."""
     limits, caller = limits_of(rule(Measure.DAY, 2 * DOLLAR))

@@ -1,5 +1,7 @@
 """A worker counts its calls; nothing that a caller sends makes a new name."""
 
+import pytest
+
 from app.protocol.record import End
 from app.services.meter import BOUNDS_MS, Histogram, Meter
 from tests.services.writing import record
@@ -20,6 +22,7 @@ def test_calls_attempts_tokens_and_cost_are_counted():
     assert told["realms_first_byte_seconds_count"] == 1
 
 
+@pytest.mark.acceptance("I-4")
 def test_i4_what_callers_make_up_makes_no_new_name():
     meter = Meter()
     meter.count(record(0))

@@ -75,6 +75,7 @@ def test_a_start_begins_anew(metrics, tmp_path):
     assert CALLS not in told(metrics)
 
 
+@pytest.mark.acceptance("I-5")
 def test_every_metric_is_told_with_its_type_and_is_in_the_docs(metrics, meter, monkeypatch):
     meter.count(record(1, first_byte_ms=1))
     monkeypatch.setitem(EVENTS, "redis_away", 2)

@@ -35,6 +35,7 @@ def test_a_second_set_up_is_refused(ctx):
     assert db.session.scalar(select(func.count()).select_from(User)) == 1
 
 
+@pytest.mark.acceptance("M-1")
 def test_of_many_set_ups_at_once_one_makes_the_administrator(app, ctx):
     def one(n):
         return lambda: setup.create_first_admin(email=f"a{n}@example.com", password=PASSWORD).id
@@ -52,6 +53,7 @@ def test_a_weak_password_leaves_set_up_open(ctx):
     assert setup.is_open()
 
 
+@pytest.mark.acceptance("M-1")
 def test_the_token_of_the_link_opens_set_up_and_nothing_else_does(ctx):
     token = setup.token()
     assert len(token) >= 32
@@ -61,6 +63,7 @@ def test_the_token_of_the_link_opens_set_up_and_nothing_else_does(ctx):
         assert not setup.accepts(wrong)
 
 
+@pytest.mark.acceptance("M-1")
 def test_the_token_opens_nothing_once_there_is_an_administrator(admin):
     assert not setup.accepts(setup.token())
 

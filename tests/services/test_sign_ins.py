@@ -37,6 +37,7 @@ def test_an_unknown_secret_finds_nobody(alice, wrong):
     assert sign_ins.find(wrong) is None
 
 
+@pytest.mark.acceptance("J-5")
 def test_the_secret_itself_is_not_kept(alice):
     secret = sign_ins.start(alice, user_agent="")
     assert len(secret) == 43

@@ -16,7 +16,7 @@ from app.services.tokens import TokenError
 pytestmark = pytest.mark.any_database
 
 
-@pytest.mark.acceptance("A-1")
+@pytest.mark.acceptance("A-1", "J-5")
 def test_a_secret_is_shown_once_and_kept_as_its_digest(alice):
     minted = tokens.mint(alice, name="laptop", actor=alice)
     assert re.fullmatch(r"sk_[A-Za-z0-9_-]{43}", minted.secret)

@@ -44,6 +44,7 @@ def test_a_new_upstream_has_one_sealed_credential(ctx):
     assert opened(credential, upstream) == KEY
 
 
+@pytest.mark.acceptance("J-5")
 def test_the_key_stands_nowhere_in_clear(ctx):
     edit(add(), key=KEY + "2")
     for table in ("upstreams", "credentials", "audit_entries"):

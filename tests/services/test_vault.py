@@ -82,6 +82,7 @@ def test_what_is_sealed_shows_neither_secret_nor_origin_and_never_twice_the_same
     assert b"example" not in first
 
 
+@pytest.mark.acceptance("J-3")
 def test_the_key_of_the_vault_is_for_the_vault_alone():
     assert Fernet(derive(OLD, "vault")).decrypt(Vault([OLD]).seal("k", origin=HERE))
 

@@ -79,6 +79,7 @@ def test_only_the_registry_makes_an_owned_object():
         Owned(object(), kind=ObjectKind.RESPONSE, object_id="x", place=place(), model="")
 
 
+@pytest.mark.acceptance("I-8")
 def test_a_place_never_shows_its_secret():
     assert "secret" not in repr(place())
     assert "secret" not in repr(Target(place()))

@@ -49,6 +49,7 @@ def test_our_own_pages_are_not(alice_there, site):
     )
 
 
+@pytest.mark.acceptance("K-6")
 def test_a_giant_form_is_refused(alice_there):
     form = {"csrf_token": alice_there.token(), "name": "x" * 300_000}
     page = alice_there.post("/tokens/new", form)

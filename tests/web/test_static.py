@@ -4,6 +4,8 @@ import hashlib
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 VENDOR = ROOT / "static" / "vendor"
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -14,6 +16,7 @@ def versions():
     return [line.split() for line in lines if line and not line.startswith("#")]
 
 
+@pytest.mark.acceptance("L-5")
 def test_vendored_files_are_those_that_were_published():
     rows = versions()
     assert {row[0] for row in rows} | {"VERSIONS"} == {path.name for path in VENDOR.iterdir()}
@@ -27,6 +30,7 @@ def test_the_house_style_stays_small():
     assert len((ROOT / "static" / "realms.js").read_text().splitlines()) <= 250
 
 
+@pytest.mark.acceptance("L-5")
 def test_nothing_comes_from_elsewhere():
     for path in (ROOT / "static").rglob("*"):
         if path.suffix in {".css", ".js"}:

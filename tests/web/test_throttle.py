@@ -1,5 +1,7 @@
 """Growing waits."""
 
+import pytest
+
 from app.web.throttle import LONGEST_S, REMEMBERED, Throttle, network
 
 
@@ -19,6 +21,7 @@ def wait(throttle, email, address):
     return throttle.wait_s(throttle.subjects(email, address))
 
 
+@pytest.mark.acceptance("K-5")
 def test_waits_grow_after_five_failures_up_to_a_quarter_of_an_hour():
     clock = Clock()
     throttle = Throttle(clock)
@@ -33,6 +36,7 @@ def test_waits_grow_after_five_failures_up_to_a_quarter_of_an_hour():
     assert seen == [60, 120, 240, 480, LONGEST_S, LONGEST_S, LONGEST_S]
 
 
+@pytest.mark.acceptance("K-5")
 def test_both_the_account_and_the_network_wait():
     throttle = Throttle(Clock())
     fail(throttle, "a@x", "10.0.0.1", 5)
@@ -41,6 +45,7 @@ def test_both_the_account_and_the_network_wait():
     assert wait(throttle, "b@x", "10.0.1.1") == 0
 
 
+@pytest.mark.acceptance("K-5")
 def test_success_resets():
     throttle = Throttle(Clock())
     fail(throttle, "a@x", "10.0.0.1", 4)
@@ -49,6 +54,7 @@ def test_success_resets():
     assert wait(throttle, "a@x", "10.0.0.1") == 0
 
 
+@pytest.mark.acceptance("K-5")
 def test_strangers_cannot_keep_somebody_out():
     throttle = Throttle(Clock())
     throttle.succeeded("a@x", "10.0.0.1")
