@@ -1,8 +1,9 @@
 """How long pages take over many records: ``python -m bench.records [postgresql|sqlite] COUNT``.
 
-Makes a database of its own with COUNT records of 90 days, their sums and conversations, asks what the pages ask, and
-drops it. One user of fifty made four requests in ten; each model has one upstream. Times are of the
-queries, p50 and p95 of many runs, in ms.
+Makes a database of its own with COUNT records of 90 days, their sums and conversations, opens the pages and asks what
+they ask, and drops it. One user of fifty, who is an administrator, made four requests in ten; each model has one
+upstream. Times are p50 and p95 of many runs, in ms: of whole pages within this process, of single queries, and of what
+a worker writes, before there were any records and after.
 """
 
 from __future__ import annotations
@@ -10,29 +11,47 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
-from flask import Flask
 from psycopg import sql
-from sqlalchemy import Engine, create_engine, text
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, delete, text
 
+from app import create_app
 from app.extensions import db
-from app.protocol.limit import Measure, Rule, spans
-from app.services import history, posting, reports, schema
-from app.services.history import Filter
+from app.models import Attempt, ConversationTotal, DailyRollup, Record, Rollup
+from app.protocol.limit import ALWAYS, Measure, Rule, spans
+from app.services import accounts, posting, reports, schema
 from app.services.posting import SUMS
 from app.services.reports import Scope
 from app.services.spent import Spent
+from app.settings import Settings
+from app.web import records
+from tests.conftest import PASSWORD
+from tests.rooms import ADMIN, Browser
 from tests.services.writing import record
 
+Case = tuple[str, Callable[[], object]]
 SERVER = "postgresql://root@127.0.0.1:5432/postgres"
 RUNS = 40
 DAYS = 90
 AT_ONCE = 500_000
+FILTERS = [
+    "",
+    "token=5",
+    "model=model-3",
+    "status=error",
+    "status=418",
+    "stream=1&end=completed",
+    "since={day}&until={day}",
+]
+PAGES = ["/", "/?days=30", "/usage/conversations", "/admin"]
+CSV = ["/usage/requests.csv", "/usage/requests.csv?status=error", "/usage/hours.csv", "/usage/days.csv"]
+CSV += ["/admin/requests.csv", "/admin/requests-model.csv", "/admin/requests-user_id.csv", "/admin/requests-hour.csv"]
 USER = "CASE WHEN n % 10 < 4 THEN 1 ELSE 2 + n % 49 END"
 COLUMNS = {
     "id": "{id}",
@@ -136,44 +155,54 @@ def sums() -> str:
     return ", ".join(f"sum({columns.get(name, name)})" for name in SUMS)
 
 
-def pages(count: int) -> Iterator[tuple[str, Callable[[], object]]]:
+def pages(browser: Browser) -> Iterator[Case]:
+    """Whole pages, as the rooms answer them."""
+    middle = records.written((datetime.now(UTC) - timedelta(days=DAYS // 2), "f" * 32))
+    day = (datetime.now(UTC) - timedelta(days=40)).date().isoformat()
+    for path, filters in (("/usage", FILTERS), ("/admin/requests", [*FILTERS, "user=7", "upstream=2&status=error"])):
+        for asked in [each.format(day=day) for each in filters]:
+            yield f"{path}?{asked}".rstrip("?"), lambda path=path, asked=asked: seen(browser, f"{path}?{asked}")
+            later = f"{path}?{asked}&after={middle}"
+            yield f"{path}?{asked}".rstrip("?") + ", a page in the middle", lambda later=later: seen(browser, later)
+    for path in PAGES:
+        yield path, lambda path=path: seen(browser, path)
+    for path in CSV:
+        yield f"{path}: the first bytes", lambda path=path: begun(browser, path)
+
+
+def seen(browser: Browser, path: str) -> None:
+    page = browser.client.get(path)
+    assert page.status_code == 200, (path, page.status)
+
+
+def begun(browser: Browser, path: str) -> None:
+    answer = browser.client.get(path, buffered=False)
+    assert answer.status_code == 200, (path, answer.status)
+    chunks = answer.iter_encoded()
+    assert len(next(chunks) + next(chunks)) > 100
+    answer.close()
+
+
+def queries() -> Iterator[Case]:
+    """What no page asks in this way, or asks of one place among many."""
     now = datetime.now(UTC)
-    middle = (now - timedelta(days=DAYS // 2), "f" * 32)
-    mine = Scope(user_id=1)
     money = Rule("user", 1, Measure.MONTH, 1)
-    month = spans(now.timestamp())[Measure.MONTH]
     spent = Spent(db.engine)
-    yield (
-        "dashboard: sums of 1, 7 and 30 days",
-        lambda: [reports.totals(mine, reports.days_ago(n, now)) for n in (0, 6, 29)],
-    )
-    yield "dashboard: 30 days by model", lambda: reports.grouped(mine, "model", reports.days_ago(29, now))
-    yield "dashboard: 30 days by day", lambda: reports.grouped(mine, "day", reports.days_ago(29, now))
-    yield "administration: everybody's 30 days", lambda: reports.totals(Scope(), reports.days_ago(29, now))
-    for name, wanted in (
-        ("usage", Filter(user_id=1)),
-        ("usage, of a token", Filter(token_id=5)),
-        ("usage, of a model", Filter(user_id=1, model="model-3")),
-        ("usage, errors", Filter(user_id=1, status="error")),
-        ("usage, a filter that nothing fits", Filter(user_id=1, status="418")),
-        ("usage, a day", Filter(user_id=1, since=now - timedelta(days=40), until=now - timedelta(days=39))),
-        ("all requests", Filter()),
-        ("all requests, errors at an upstream", Filter(status="error", upstream_id=2)),
-    ):
-        yield f"{name}: first page", lambda wanted=wanted: history.page(wanted)
-        yield f"{name}: a page in the middle", lambda wanted=wanted: history.page(wanted, after=middle)
-    yield "CSV of requests: the first portion", lambda: next(history.every(db.engine, Filter(user_id=1)))
-    yield "conversations", lambda: reports.conversations(1)
-    yield "limits: spent this month", spent.under(money, month)
-    numbers = iter(range(10**9, 10**9 + 10**6, 50))
+    mine = Scope(user_id=1)
+    yield "sums of 30 days by the hour", lambda: reports.grouped(mine, "hour", reports.days_ago(29, now))
+    yield "limits: spent this month", spent.under(money, spans(now.timestamp())[Measure.MONTH])
+    yield "limits: spent in all", spent.under(money, ALWAYS)
+
+
+def writing(first: int) -> Case:
+    numbers = iter(range(first, first + 10**6, 50))
 
     def insert() -> None:
-        first = next(numbers)
-        at = now.timestamp()
+        n, at = next(numbers), datetime.now(UTC).timestamp()
         with db.engine.begin() as connection:
-            posting.post(connection, [record(first + n, at=at + n / 1000, cost=n) for n in range(50)], again=False)
+            posting.post(connection, [record(n + more, at=at + more / 1000, cost=n) for more in range(50)], again=False)
 
-    yield "50 records and their sums written", insert
+    return "50 records and their sums written", insert
 
 
 def measure(query: Callable[[], object]) -> tuple[float, float]:
@@ -182,9 +211,14 @@ def measure(query: Callable[[], object]) -> tuple[float, float]:
         start = time.perf_counter()
         query()
         took.append((time.perf_counter() - start) * 1000)
-        db.session.rollback()
     took.sort()
     return took[RUNS // 2], took[int(RUNS * 0.95)]
+
+
+def tell(cases: Iterable[Case]) -> None:
+    for name, query in cases:
+        median, high = measure(query)
+        print(f"{median:8.1f} {high:8.1f}  {name}", flush=True)
 
 
 def main() -> None:
@@ -192,22 +226,31 @@ def main() -> None:
     parser.add_argument("kind", choices=list(DIALECTS))
     parser.add_argument("count", type=int)
     told = parser.parse_args()
-    with database(told.kind) as url:
-        app = Flask("bench")
-        app.config["SQLALCHEMY_DATABASE_URI"] = url
-        db.init_app(app)
+    with database(told.kind) as url, tempfile.TemporaryDirectory() as folder:
+        app = create_app(settings(url, Path(folder)))
         with app.app_context():
             schema.upgrade()
+            accounts.create_user(email=ADMIN, password=PASSWORD, role="admin", actor=None)
+            print(f"{'p50':>8} {'p95':>8}  ms, {told.kind}, no records")
+            tell([writing(10**10)])
+            for table in (Record, Attempt, Rollup, DailyRollup, ConversationTotal):
+                db.session.execute(delete(table))
+            db.session.commit()
             start = time.perf_counter()
             engine = create_engine(url)
             fill(engine, told.count)
             engine.dispose()
-            print(f"{told.kind}, {told.count:,} records, made in {time.perf_counter() - start:.0f} s")
-            print(f"{'p50':>8} {'p95':>8}  ms")
-            for name, query in pages(told.count):
-                median, high = measure(query)
-                print(f"{median:8.1f} {high:8.1f}  {name}", flush=True)
+            took = time.perf_counter() - start
+            print(f"{'p50':>8} {'p95':>8}  ms, {told.kind}, {told.count:,} records, made in {took:.0f} s")
+            tell([writing(10**11), *queries()])
+        tell(pages(Browser(app).sign_in(ADMIN)))  # each request in a context of its own, as in a server
+        with app.app_context():
             db.engine.dispose()
+
+
+def settings(url: str, folder: Path) -> Settings:
+    keys = {"secret_key": SecretStr("b" * 40), "vault_keys": SecretStr("b" * 40)}
+    return Settings(data_dir=folder, database_url=SecretStr(url), **keys)
 
 
 if __name__ == "__main__":
