@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
@@ -91,7 +91,8 @@ class Limit(Base):
     """What a user, a token or everybody together on a model may use; null is no limit.
 
     ``scope`` is ``user``, ``token`` or ``model``, ``subject_id`` the row there. ``model`` narrows it to one public
-    model's name (empty: all of them together). Money is in nano-dollars.
+    model's name (empty: all of them together). Money is in nano-dollars. ``counted_as`` names the count of what was
+    spent under it; with another name that is asked of the sums anew.
     """
 
     __tablename__ = "limits"
@@ -101,6 +102,7 @@ class Limit(Base):
     scope: Mapped[str] = mapped_column(exact(16))
     subject_id: Mapped[int] = mapped_column(BigInteger)
     model: Mapped[str] = mapped_column(exact(200), default="")
+    counted_as: Mapped[str] = mapped_column(exact(16), default="", server_default=text("''"))
     requests_minute: Mapped[int | None] = mapped_column(Integer)
     tokens_minute: Mapped[int | None] = mapped_column(BigInteger)
     concurrent: Mapped[int | None] = mapped_column(Integer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, text
+from sqlalchemy import BigInteger, ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
@@ -32,5 +32,7 @@ class Token(Base):
     """Where it may be used from, as a list of networks (null: everywhere)."""
     client: Mapped[str] = mapped_column(String(100), default="", server_default=text("''"))
     """What the program that used it last calls itself."""
+    line: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    """The first of the tokens that this one followed when they were rotated (null: it is the first itself)."""
 
     user: Mapped[User] = relationship(lazy="raise")

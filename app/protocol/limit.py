@@ -30,7 +30,9 @@ class Measure(StrEnum):
 class Rule(msgspec.Struct, frozen=True):
     """At most ``most`` of a measure for a subject; ``model`` narrows it to one model or to a beginning of names.
 
-    ``key`` is what is counted under, ``money`` whether the measure is an amount; both follow from the others.
+    ``counted_as`` changes when what was spent has to be asked for again: a number from before a limit was taken
+    away has nothing of what was spent since. ``key`` is what is counted under, ``money`` whether the measure is an amount;
+    both follow from the others.
     """
 
     scope: str
@@ -38,13 +40,14 @@ class Rule(msgspec.Struct, frozen=True):
     measure: Measure
     most: int
     model: str = ""
+    counted_as: str = ""
     key: str = ""
     money: bool = False
 
     def __post_init__(self) -> None:
-        key = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}"
-        msgspec.structs.force_setattr(self, "key", key)
-        msgspec.structs.force_setattr(self, "money", self.measure.is_money)
+        key, money = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}", self.measure.is_money
+        msgspec.structs.force_setattr(self, "key", f"{key}:{self.counted_as}" if money else key)
+        msgspec.structs.force_setattr(self, "money", money)
 
     def covers(self, model: str) -> bool:
         """Whether calls for a model count here."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from app.extensions import db
 from app.models import Limit, Model, Token, User
@@ -30,7 +31,7 @@ def rules(connection: Connection, scope: str, ids: Collection[int] | None) -> di
     """Return the rules of these subjects (None: of all) by their id."""
     if ids is not None and not ids:
         return {}
-    wanted = select(Limit.__table__).where(Limit.scope == scope).order_by(Limit.id)
+    wanted = select(Limit.__table__, _counts_for(scope)).where(Limit.scope == scope).order_by(Limit.id)
     if ids is not None:
         wanted = wanted.where(Limit.subject_id.in_(ids))
     found: dict[int, tuple[Rule, ...]] = {}
@@ -39,11 +40,21 @@ def rules(connection: Connection, scope: str, ids: Collection[int] | None) -> di
     return found
 
 
+def _counts_for(scope: str) -> Any:
+    """Return what a row counts for: a token that followed another for the first of them, so that all count together."""
+    if scope != "token":
+        return Limit.subject_id.label("counts_for")
+    line = select(Token.line).where(Token.id == Limit.subject_id).scalar_subquery()
+    return func.coalesce(line, Limit.subject_id).label("counts_for")
+
+
 def rules_of(row: Any) -> tuple[Rule, ...]:
     """Return the rules that one row of limits stands for."""
     told = ((measure, getattr(row, measure.value)) for measure in Measure)
     return tuple(
-        Rule(row.scope, row.subject_id, measure, most, row.model) for measure, most in told if most is not None
+        Rule(row.scope, row.counts_for, measure, most, row.model, row.counted_as)
+        for measure, most in told
+        if most is not None
     )
 
 
@@ -54,11 +65,19 @@ def list_for(scope: str, subject_id: int) -> list[Limit]:
 
 
 def put(
-    scope: str, subject_id: int, *, model: str = "", most: Mapping[Measure, int | None], actor: User | None
+    scope: str,
+    subject_id: int,
+    *,
+    model: str = "",
+    most: Mapping[Measure, int | None],
+    actor: User | None,
+    counted_as: str = "",
 ) -> None:
     """Set the limits of a subject, on everything or on one model; none of them at all takes the row away.
 
-    Money is in nano-dollars. Raises ``AllowanceError`` for a subject that isn't there and for numbers out of range.
+    What was spent is asked of the sums anew where money is limited that wasn't, unless ``counted_as`` names a count
+    that goes on. Money is in nano-dollars. Raises ``AllowanceError`` for a subject that isn't there and for numbers
+    out of range.
     """
     model = line(model, field="model", longest=200, refuse=AllowanceError, empty=True)
     for measure, value in most.items():
@@ -71,6 +90,8 @@ def put(
             scope=scope, subject_id=subject_id, model=model
         )
         told.before = _shown(row)
+        if _begins(row, most):
+            row.counted_as = counted_as or _new_count()
         for measure in Measure:
             setattr(row, measure.value, most.get(measure))
         told.after = _shown(row)
@@ -78,6 +99,31 @@ def put(
             db.session.add(row)
         elif row.id is not None:
             db.session.execute(delete(Limit).where(Limit.id == row.id))
+
+
+def hand_on(old: Token, new: Token, *, actor: User) -> None:
+    """Give a token the limits of the one that it follows, with what was used of them."""
+    for limit in list_for("token", old.id):
+        most = {measure: getattr(limit, measure.value) for measure in Measure}
+        put("token", new.id, model=limit.model, most=most, actor=actor, counted_as=limit.counted_as)
+
+
+def count_anew() -> None:
+    """Let everything that was spent be asked of the sums again, for they have changed; within a change of the caller's.
+
+    One name does for all: it is told apart by what it counts.
+    """
+    db.session.execute(update(Limit).values(counted_as=_new_count()))
+
+
+def _begins(row: Limit, most: Mapping[Measure, int | None]) -> bool:
+    """Whether money is limited now that wasn't: nobody has counted it meanwhile."""
+    money = [measure for measure in Measure if measure.is_money and most.get(measure) is not None]
+    return any(getattr(row, measure.value) is None for measure in money)
+
+
+def _new_count() -> str:
+    return secrets.token_hex(8)
 
 
 def _wanted(scope: str, subject_id: int, model: str) -> Any:

@@ -13,7 +13,7 @@ from app.models import Model, Record
 from app.protocol.endpoints import BY_NAME, Kind
 from app.protocol.price import Bill, Price, at, bill
 from app.protocol.usage import Usage, UsageState
-from app.services import posting, pricing
+from app.services import allowances, posting, pricing
 from app.services.changes import change
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def apply(begin: datetime, end: datetime, *, model: str = "", actor: User | None
     """Pay these records again; each portion of them with its sums in one transaction."""
     outcome = _run(begin, end, model=model, write=True)
     with change("prices.reprice", f"records of {model or 'all models'}"[:200], actor=actor) as told:
+        allowances.count_anew()
         told.before = {"cost_nanos": outcome.before}
         told.after = {
             "from": begin.isoformat(),

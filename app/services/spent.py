@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Engine, Select, func, literal, select
 
-from app.models import ConversationTotal, DailyRollup
+from app.models import ConversationTotal, DailyRollup, Token
 from app.protocol.limit import Rule, Span
 
 
@@ -33,9 +33,11 @@ class Spent:
 def under(rule: Rule, span: Span) -> Select[int]:
     """Return the query for what was spent under a rule of money, in a span."""
     wanted = select(func.sum(DailyRollup.cost_nanos))
-    if rule.scope != "model":
-        subject = DailyRollup.user_id if rule.scope == "user" else DailyRollup.token_id
-        wanted = wanted.where(subject == rule.subject_id)
+    if rule.scope == "user":
+        wanted = wanted.where(DailyRollup.user_id == rule.subject_id)
+    elif rule.scope == "token":
+        followers = select(Token.id).where(Token.line == rule.subject_id)
+        wanted = wanted.where(DailyRollup.token_id.in_(followers.union_all(select(literal(rule.subject_id)))))
     if rule.model.endswith("*"):
         wanted = wanted.where(DailyRollup.model.startswith(rule.model[:-1], autoescape=True))
     elif rule.model:

@@ -15,7 +15,6 @@ from sqlalchemy.orm import joinedload
 from app.extensions import db
 from app.models import Cut, Token, User
 from app.models.base import utcnow
-from app.protocol.limit import Measure
 from app.services import allowances, choices
 from app.services.changes import change
 from app.services.fields import FieldError, line
@@ -142,12 +141,11 @@ def rotate(token: Token, *, overlap: timedelta, actor: User, secret: str) -> Min
         actor=actor,
         secret=secret,
     )
-    for limit in allowances.list_for("token", token.id):  # whoever was limited doesn't get rid of it this way
-        most = {measure: getattr(limit, measure.value) for measure in Measure}
-        allowances.put("token", minted.token.id, model=limit.model, most=most, actor=actor)
+    allowances.hand_on(token, minted.token, actor=actor)  # whoever was limited doesn't get rid of it this way
     ends = minted.token.created_at + overlap
     with change("token.rotate", f"token {actor.email}/{token.name}", actor=actor) as told:
         told.before = _shown(token)
+        minted.token.line = token.line or token.id
         token.expires_at = ends if token.expires_at is None else min(token.expires_at, ends)
         told.after = {"id": minted.token.id, "old": _shown(token)}
     return minted
