@@ -26,6 +26,7 @@ from app.services.affinity import Affinity
 from app.services.alerts import Alerts
 from app.services.board import Alone, Board
 from app.services.callers import Callers
+from app.services.choosing import Choice, Signs
 from app.services.codex_accounts import KIND as CODEX
 from app.services.codex_accounts import CodexAccounts
 from app.services.context import Context
@@ -37,11 +38,11 @@ from app.services.health import Health
 from app.services.journal import Journal
 from app.services.ledger import Ledger
 from app.services.limits import Limits as CallLimits
+from app.services.line import Line
 from app.services.load import Load
 from app.services.meter import Meter
 from app.services.metrics import FOLDER as METRICS_FOLDER
 from app.services.metrics import Metrics, offered
-from app.services.offer import Signs
 from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
@@ -180,11 +181,13 @@ def _signs(
     board: Board, accounts: Mapping[str, Accounts], settings: Settings, *, dismiss: Callable[[Place], None]
 ) -> Signs:
     """Return what calls are placed by."""
+    line: Line[Choice] = Line()
     return Signs(
-        health=Health(board, cooldown_s=settings.cooldown_s),
-        load=Load(board),
+        health=Health(board, cooldown_s=settings.cooldown_s, changed=line.changed),
+        load=Load(board, changed=line.changed),
         affinity=Affinity(board, life_s=settings.affinity_s),
         accounts=accounts,
         dismiss=dismiss,
+        line=line,
         queue_wait_s=settings.queue_wait_s,
     )

@@ -9,9 +9,10 @@ from app.protocol.call import Call, Place
 from app.protocol.conversation import conversation_of
 from app.services.affinity import Affinity
 from app.services.board import Alone
+from app.services.choosing import Signs
 from app.services.health import Health
+from app.services.line import Line
 from app.services.load import Load
-from app.services.offer import Signs
 from app.services.routing import Router
 from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry
 from app.upstreams.verdict import Scope, Verdict
@@ -38,7 +39,8 @@ def router(routes: int, resting: int = 0) -> Router:
     for n in range(resting):
         down = Verdict(scope=Scope.UPSTREAM, reason="refused", at_once=True)
         health.failed(f"u:{n}", down, time.time(), trial=False)
-    return Router(Fixed(routes), Signs(health, Load(board), Affinity(board, life_s=3600), {}, lambda _: None))
+    signs = Signs(health, Load(board), Affinity(board, life_s=3600), {}, lambda _: None, Line())
+    return Router(Fixed(routes), signs)
 
 
 def placing(by: Router, chat: Call) -> Station:

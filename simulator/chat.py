@@ -51,11 +51,15 @@ def create(call: Call) -> Answer:
 
 def say(call: Call) -> Said:
     messages = [message for message in call.body["messages"] if isinstance(message, dict)]
-    users = [message for message in messages if message.get("role") == "user"]
-    question = text_of(users[-1].get("content")) if users else ""
-    last = messages[-1] if messages else {}
-    tool_output = text_of(last.get("content")) if last.get("role") == "tool" else None
-    return speak(call.options, question, tool_output, think="think" in call.model().partition("+")[0])
+    outputs: list[str] = []
+    question = ""
+    for n, message in enumerate(messages):
+        if message.get("role") == "user":
+            question, outputs = text_of(message.get("content")), []
+        elif message.get("role") == "tool":
+            again = messages[n - 1].get("role") == "tool"  # the same round
+            outputs[-1 if again else len(outputs) :] = [text_of(message.get("content"))]
+    return speak(call.options, question, outputs, think="think" in call.model().partition("+")[0])
 
 
 def used(call: Call, said: Said, choices: int) -> dict[str, Any] | None:

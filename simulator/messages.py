@@ -10,17 +10,20 @@ from simulator.answer import ANTHROPIC, SSE, Answer, Event
 from simulator.call import Call, text_of
 from simulator.errors import MESSAGES, ApiError, by_status, error_event
 from simulator.script import Said, deltas, speak, words
-from simulator.store import mint
+from simulator.store import Account, mint
 from simulator.usage import count, messages_usage
 
 if TYPE_CHECKING:
     from simulator.call import Endpoint
 
 encode = msgspec.json.encode
+SIGNED = "EqSim"
+"""How our signatures begin; the account's own mark follows."""
 
 
 def create(call: Call) -> Answer:
     check(call, "model", "messages", "max_tokens")
+    check_thoughts(call)
     said = say(call)
     ident = mint("msg_", call.plan.ident)
     usage = used(call, said)
@@ -29,7 +32,7 @@ def create(call: Call) -> Answer:
         "type": "message",
         "role": "assistant",
         "model": call.body["model"],
-        "content": blocks(said),
+        "content": blocks(said, call.account),
         "stop_reason": _stop(call, said),
         "stop_sequence": None,
     }
@@ -58,20 +61,48 @@ def check(call: Call, *required: str) -> None:
             raise ApiError(400, f"{name}: Field required")
 
 
+def check_thoughts(call: Call) -> None:
+    """Refuse thoughts that another account has signed, and tools called without the thought that led to them."""
+    last: list[dict[str, Any]] = []
+    for n, message in enumerate(call.body["messages"]):
+        parts = message.get("content")
+        blocks = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        last = blocks if message.get("role") == "assistant" else last
+        for k, block in enumerate(blocks):
+            signature = str(block.get("signature", ""))
+            if signature.startswith(SIGNED) and call.account.mark not in signature:
+                raise ApiError(400, f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block")
+    types = [block.get("type") for block in last]
+    if thinking(call) == "enabled" and "tool_use" in types and types[0] not in ("thinking", "redacted_thinking"):
+        raise ApiError(
+            400,
+            f"messages.{len(call.body['messages']) - 2}.content.0.type: Expected `thinking` or `redacted_thinking`, "
+            "but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking "
+            "block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
+        )
+
+
+def thinking(call: Call) -> str:
+    asked = call.body.get("thinking")
+    return str(asked.get("type")) if isinstance(asked, dict) else ""
+
+
 def say(call: Call) -> Said:
-    users = [message for message in call.body["messages"] if message.get("role") == "user"]
-    content = users[-1].get("content") if users else ""
-    results = (
-        [part for part in content if isinstance(part, dict) and part.get("type") == "tool_result"]
-        if isinstance(content, list)
-        else []
-    )
-    tool_output = text_of(results[-1].get("content")) if results else None
-    thinking = call.body.get("thinking")
-    enabled = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
-    question = text_of(content[-1:] if isinstance(content, list) else content)
-    think = enabled or "think" in call.model().partition("+")[0]
-    return speak(call.options, question, tool_output, think=think)
+    """Answer the last words of the user; results of tools come in the user's name, too."""
+    question: str = ""
+    outputs: list[str] = []
+    for message in call.body["messages"]:
+        if message.get("role") != "user":
+            continue
+        content = message.get("content")
+        parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+        results = [part for part in parts if part.get("type") == "tool_result"]
+        if results:
+            outputs.append(text_of(results[-1].get("content")))
+        else:
+            question, outputs = text_of(parts[-1:] or content), []
+    think = thinking(call) in ("enabled", "adaptive") or "think" in call.model().partition("+")[0]
+    return speak(call.options, question, outputs, think=think)
 
 
 def used(call: Call, said: Said) -> dict[str, Any] | None:
@@ -81,10 +112,10 @@ def used(call: Call, said: Said) -> dict[str, Any] | None:
     return call.reported(messages_usage(tokens))
 
 
-def blocks(said: Said) -> list[dict[str, Any]]:
+def blocks(said: Said, account: Account) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if said.thought:
-        signature = "EqSim" + secrets.token_urlsafe(60)
+        signature = SIGNED + account.mark + secrets.token_urlsafe(60)
         found.append({"type": "thinking", "thinking": said.thought, "signature": signature})
     if not said.tools:
         found.append({"type": "text", "text": said.text, "citations": None})

@@ -15,11 +15,7 @@ SEAL = "gAAAAABsim"
 
 def sealed(account: Account, text: str) -> str:
     body = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest() * 4).decode().rstrip("=")
-    return SEAL + _mark(account) + body
-
-
-def _mark(account: Account) -> str:
-    return hashlib.sha256(account.key.encode()).hexdigest()[:16]
+    return SEAL + account.mark + body
 
 
 def input_items(asked: dict[str, Any], owner: str) -> list[dict[str, Any]]:
@@ -44,23 +40,30 @@ def _message(item: dict[str, Any], ident: str) -> dict[str, Any]:
     return {"id": ident, "type": "message", "status": "completed"} | item | {"content": content}
 
 
-def last_words(asked: dict[str, Any]) -> tuple[str, str | None]:
-    """The last user text, and the tool's output if the input ends with one."""
+def last_words(asked: dict[str, Any]) -> tuple[str, list[str]]:
+    """The last user text, and what tools have put out since, the last of each round."""
     given = asked.get("input")
     if isinstance(given, str):
-        return given, None
-    items = [item for item in given or [] if isinstance(item, dict)]
-    question = next((text_of(item.get("content")) for item in reversed(items) if item.get("role") == "user"), "")
-    last = items[-1] if items else {}
-    if str(last.get("type", "")).endswith("_call_output"):
-        output = last.get("output", "")
-        return question, output if isinstance(output, str) else text_of(output)
-    return question, None
+        return given, []
+    question, again = "", False
+    outputs: list[str] = []
+    for item in given or []:
+        if not isinstance(item, dict):
+            continue
+        is_output = str(item.get("type", "")).endswith("_call_output")
+        if item.get("role") == "user":
+            question, outputs = text_of(item.get("content")), []
+        elif is_output:
+            output = item.get("output", "")
+            outputs[-1 if again else len(outputs) :] = [output if isinstance(output, str) else text_of(output)]
+        again = is_output
+    return question, outputs
 
 
 def output_items(call: Call, said: Said, owner: str) -> list[dict[str, Any]]:
     """What the model puts out, in its final form."""
     items: list[dict[str, Any]] = []
+    first = 0xF800 if said.thought else 0xF000
     if said.thought:
         items.append(_reasoning(call, said, item_id("rs", owner, 0xE000)))
     if asks_compaction(call.body):
@@ -68,7 +71,7 @@ def output_items(call: Call, said: Said, owner: str) -> list[dict[str, Any]]:
     for number, tool in enumerate(said.tools):
         items.append(
             {
-                "id": item_id("fc", owner, 0xF000 + number),
+                "id": item_id("fc", owner, first + number),
                 "type": "function_call",
                 "status": "completed",
                 "arguments": tool.arguments,
@@ -80,7 +83,7 @@ def output_items(call: Call, said: Said, owner: str) -> list[dict[str, Any]]:
         text = {"type": "output_text", "annotations": [], "logprobs": [], "text": said.text}
         items.append(
             {
-                "id": item_id("msg", owner, 0xF000),
+                "id": item_id("msg", owner, first),
                 "type": "message",
                 "status": "completed",
                 "role": "assistant",
@@ -130,10 +133,22 @@ def check_items(call: Call) -> None:
                 param="input",
             )
         content = item.get("encrypted_content")
-        if isinstance(content, str) and content.startswith(SEAL) and _mark(call.account) not in content[:40]:
+        if isinstance(content, str) and content.startswith(SEAL) and call.account.mark not in content[:40]:
             raise ApiError(
                 400,
                 f"The encrypted content {content[:4]}...{content[-4:]} could not be verified. Reason: Encrypted "
                 "content could not be decrypted or parsed.",
                 code="invalid_encrypted_content",
             )
+    _check_reasoning([item for item in given if isinstance(item.get("id"), str)] if isinstance(given, list) else [])
+
+
+def _check_reasoning(items: list[dict[str, Any]]) -> None:
+    """Refuse items whose ids say that they followed reasoning that isn't there."""
+    known = {item["id"] for item in items}
+    for item in items:
+        _, _, number = item["id"].partition("_")
+        reasoning = f"rs_{number[:-4]}e000"
+        if number[-4:-2] == "f8" and reasoning not in known:
+            message = f"Item '{item['id']}' of type '{item.get('type', 'message')}' was provided without its required "
+            raise ApiError(400, f"{message}'reasoning' item: '{reasoning}'.", param="input")

@@ -87,9 +87,9 @@ def check(call: Call) -> None:
 
 
 def say(call: Call) -> Said:
-    question, tool_output = last_words(call.body)
+    question, tool_outputs = last_words(call.body)
     base = call.model().partition("+")[0]
-    return speak(call.options, question, tool_output, think="think" in base)
+    return speak(call.options, question, tool_outputs, think="think" in base)
 
 
 def used(call: Call, said: Said) -> dict[str, Any] | None:

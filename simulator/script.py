@@ -1,7 +1,8 @@
 """What the model says: the same words for the same question, always.
 
 The answer is `You said: …`, or `Tool said: …` after a tool's output.  `[[tool:NAME {json}]]` in the last user
-text calls that tool; `[[think]]` makes the model reason first.
+text calls that tool; several are called at once, or one after the other where `[[then]]` stands between them.
+`[[think]]` makes the model reason first, each time that it is asked.
 """
 
 import re
@@ -13,6 +14,7 @@ from simulator.options import Options
 
 TOOL = re.compile(r"\[\[tool:([\w.-]+)\s*(\{.*?\})?\s*\]\]", re.DOTALL)
 WORD = re.compile(r"\s*\S+|\s+$")
+THEN = "[[then]]"
 THOUGHT = "The user said something. I should repeat it."
 FILLER = "lorem ipsum dolor sit amet consectetur adipiscing elit "
 
@@ -34,18 +36,20 @@ def filler(size: int) -> str:
     return (FILLER * (size // len(FILLER) + 1))[:size]
 
 
-def speak(options: Options, question: str, tool_output: str | None, *, think: bool = False) -> Said:
+def speak(options: Options, question: str, tool_outputs: list[str], *, think: bool = False) -> Said:
+    """What the model says to a question, after the outputs of the tools that it has called for it, round by round."""
     thought = THOUGHT if think or "[[think]]" in question else ""
-    if tool_output is None and "[[tool:" in question:
-        calls = [ToolCall(m[1], _compact(m[2] or "{}")) for m in TOOL.finditer(question)]
+    rounds = question.split(THEN)
+    if "[[tool:" in question and len(tool_outputs) < len(rounds):
+        calls = [ToolCall(m[1], _compact(m[2] or "{}")) for m in TOOL.finditer(rounds[len(tool_outputs)])]
         if calls:
             return Said("", thought, calls)
     if options.events:
         return Said(filler(options.bytes) * options.events, thought, [])
     if options.size:
         return Said(filler(options.size), thought, [])
-    if tool_output is not None:
-        return Said(f"Tool said: {tool_output[:200]}", thought, [])
+    if tool_outputs:
+        return Said(f"Tool said: {tool_outputs[-1][:200]}", thought, [])
     return Said(f"You said: {question[:200]}", thought, [])
 
 

@@ -1,5 +1,6 @@
 """Stored objects, each in the account of the key that made it; the oldest go when there are too many."""
 
+import hashlib
 import secrets
 import time
 from collections import deque
@@ -50,6 +51,8 @@ class Account:
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self.mark = hashlib.sha256(key.encode()).hexdigest()[:16]
+        """Stands in what this account seals: no other can read it."""
         self.responses: dict[str, StoredResponse] = {}
         self.stems: dict[str, StoredResponse] = {}
         """The same by the part of the id that the ids of their items share."""

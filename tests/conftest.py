@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 from argon2 import PasswordHasher
 from pydantic import SecretStr
@@ -19,6 +20,10 @@ EVERYWHERE = {"services", "models"}
 """Where the statements are tested that are written for each database."""
 SERVERS = {"postgresql", "mysql"}
 VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
+
+
+hypothesis.settings.register_profile("usual", deadline=None)  # a machine that has other work to do is no failure
+hypothesis.settings.load_profile("usual")
 
 
 def pytest_configure(config):

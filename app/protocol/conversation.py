@@ -23,6 +23,7 @@ GIST = 4096
 _KEY = re.compile(r"[0-9a-f]{32}")
 _SESSION = re.compile(r"session_([\w-]{8,})")
 _SEALED = re.compile(rb'"encrypted_content"\s*:\s*"[^"]')
+_COMPACTED = re.compile(rb'"type"\s*:\s*"compaction(?:_summary)?"')
 _SIGNED = re.compile(rb'"signature"\s*:\s*"[^"]|"redacted_thinking"')
 _BEGINNINGS = {"responses": ("instructions", "input"), "chat": ("", "messages"), "messages": ("system", "messages")}
 _turns = msgspec.json.Decoder(list[msgspec.Raw])
@@ -35,13 +36,14 @@ class Conversation(msgspec.Struct, frozen=True):
     ``key`` is 32 hex digits, the caller's own and not to be turned back into what it was made of; empty where a call
     is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning, which others
     may share, and ``continues`` says whether there is more of it than that. ``sealed`` says that the body carries state
-    that only the account which made it can read.
+    that only the account which made it can read, ``compacted`` that this state is what the conversation was so far.
     """
 
     key: str = ""
     named: bool = False
     continues: bool = True
     sealed: bool = False
+    compacted: bool = False
 
 
 class _Turn(msgspec.Struct):
@@ -62,11 +64,13 @@ def conversation_of(call: Call) -> Conversation:
     if body is None or not call.endpoint.needs_model:
         return Conversation()
     source, name = _by_header(call) or _by_body(body) or ("", b"")
+    sealed = _is_sealed(call, body)
+    compacted = sealed and _COMPACTED.search(body.raw("input") or b"") is not None
     if source:
-        return Conversation(digest(call.caller, source, name), named=True, sealed=_is_sealed(call, body))
+        return Conversation(digest(call.caller, source, name), named=True, sealed=sealed, compacted=compacted)
     beginning, continues = _beginning(call, body)
     key = digest(call.caller, "beginning", beginning) if beginning else ""
-    return Conversation(key, continues=continues, sealed=_is_sealed(call, body))
+    return Conversation(key, continues=continues, sealed=sealed, compacted=compacted)
 
 
 def keys_of(caller: Caller, name: str) -> list[str]:

@@ -46,6 +46,7 @@ class Problem(Enum):
     UNKNOWN_PATH = _Row(404, "invalid_request_error", "unknown_url", "not_found_error")
     METHOD_NOT_ALLOWED = _Row(405, "invalid_request_error", "method_not_allowed", "invalid_request_error")
     BODY_TIMEOUT = _Row(408, "invalid_request_error", "request_timeout", "timeout_error")
+    UNREADABLE = _Row(409, "invalid_request_error", "encrypted_state_unreadable", "invalid_request_error")
     TOO_LARGE = _Row(413, "invalid_request_error", "request_too_large", "request_too_large")
     UNSUPPORTED_MEDIA_TYPE = _Row(415, "invalid_request_error", "unsupported_media_type", "invalid_request_error")
     NO_WEBSOCKET = _Row(426, "invalid_request_error", "upgrade_required", "invalid_request_error")

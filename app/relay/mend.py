@@ -1,7 +1,7 @@
-"""What can be mended when an upstream refuses a request for how Realms or another account made it: one more try there.
+"""What can be mended when an upstream refuses a request for how it was put: one more try there.
 
-Three things: a member that Realms added, a limit of tokens by a name that this model doesn't know, and state that only
-another account can read. The first two hold for the model at that upstream, and are remembered for an hour.
+Two things: a member that Realms added, and a limit of tokens by a name that this model doesn't know. Both hold for the
+model at that upstream, and are remembered for an hour. What only another account can read is ``unseal``'s.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import time
 import msgspec
 
 from app.protocol.call import Call, Target
-from app.protocol.conversation import Conversation
-from app.protocol.sealed import is_unreadable, without_sealed
 from app.upstreams import UPSTREAMS
 from app.upstreams.verdict import code_of, error_of
 
@@ -51,15 +49,10 @@ class Mender:
             return call, target
         return _renamed(call, lesson.names), msgspec.structs.replace(target, without=lesson.without)
 
-    def mended(
-        self, call: Call, target: Target, conversation: Conversation, *, refusal: bytes
-    ) -> tuple[Call, Target, str] | None:
+    def mended(self, call: Call, target: Target, *, refusal: bytes) -> tuple[Call, Target, str] | None:
         """Return call and target for one more try there, and what was mended; None where nothing can be."""
         error = error_of(refusal)
         code, message = code_of(error), str(error.get("message") or "")
-        if conversation.sealed and is_unreadable(call, code, message):
-            body = without_sealed(call)
-            return (msgspec.structs.replace(call, body=body), target, "unsealed") if body else None
         name = _unknown_limit(error, code, message)
         if name and call.body is not None and name in call.body:
             match = _INSTEAD.search(message)

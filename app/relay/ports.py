@@ -8,6 +8,7 @@ from typing import Protocol
 from app.protocol.call import Call, Caller, Owned, Place, Target
 from app.protocol.conversation import Conversation
 from app.protocol.endpoints import ObjectKind
+from app.protocol.errors import RelayError
 from app.protocol.record import Record
 from app.protocol.usage import Usage
 from app.upstreams.verdict import Verdict
@@ -51,6 +52,15 @@ class Offer(Protocol):
 
         Raises ``RelayError`` when there is no place, or none is left.
         """
+
+    def leave(self) -> None:
+        """Take note that the call waits no longer; always called after ``next``, however that ended."""
+
+    def read_elsewhere(self) -> bool:
+        """Whether a place that may still be tried could read what the call has sealed: nobody knows who made it."""
+
+    def unreadable(self, target: Target) -> RelayError:
+        """Take note that a place can't read it; return what the caller is told where nobody can go on without it."""
 
     def left_out(self) -> tuple[tuple[str, str], ...] | None:
         """Return what is left out for now of what could serve this call, and why; None where nothing is."""

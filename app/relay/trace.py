@@ -80,9 +80,13 @@ class Trace:
             )
         )
 
-    def mended(self, how: str) -> None:
-        """Say of the last attempt that it was refused for something that could be mended, and tried again there."""
-        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=f"mended_{how}")
+    def judged(self, error: str) -> None:
+        """Say of the last attempt what its refusal was found to mean."""
+        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=error)
+
+    def left_without(self, place: Place) -> None:
+        """Say that what the account at a place can't read was left out."""
+        self.left_out = (*(self.left_out or ()), (f"s:{place.credential_id}", "unreadable"))
 
     def sent(self, block: bytes) -> None:
         """Count what goes to the client."""

@@ -12,9 +12,10 @@ from app.protocol.endpoints import BY_NAME, Endpoint
 from app.protocol.errors import RelayError
 from app.services.board import Board
 from app.services.candidates import Candidate, Candidates, Tier
+from app.services.choosing import Signs
 from app.services.directory import Directory
 from app.services.health import State
-from app.services.offer import Offer, Signs
+from app.services.offer import Offer
 from app.services.snapshot import ModelEntry, RouteEntry
 
 

@@ -63,11 +63,15 @@ class _Names:
         return "" if number is None else self._credentials.get(number, ("", f"credential {number}"))[1]
 
     def of_key(self, key: str) -> str:
-        """Return what a cool-down is of, by its key: ``u:1``, ``c:2``, ``r:1:model``, ``e:1:endpoint``."""
+        """Return what a cool-down is of, by its key: ``u:1``, ``c:2``, ``r:1:model``, ``e:1:endpoint``.
+
+        ``s:2`` is no cool-down, but what a credential's account can't read of a request.
+        """
         kind, number, *rest = key.split(":", 2)
-        if kind == "c":
+        if kind in {"c", "s"}:
             upstream, name = self._credentials.get(int(number), ("", f"credential {number}"))
-            return f"{upstream} / {name}" if upstream else name
+            shown = f"{upstream} / {name}" if upstream else name
+            return shown if kind == "c" else _("encrypted items of the request, at %(place)s", place=shown)
         return " / ".join([self.upstream(int(number)), *rest])
 
 

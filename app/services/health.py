@@ -8,10 +8,9 @@ for everybody then. Times are seconds since the epoch, for workers on several ho
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 
-import gevent.event
 import msgspec
 import structlog
 
@@ -56,15 +55,14 @@ log = structlog.get_logger()
 class Health:
     """What one worker knows; the board tells the others."""
 
-    def __init__(self, board: Board, *, cooldown_s: float) -> None:
+    def __init__(self, board: Board, *, cooldown_s: float, changed: Callable[[], None] = lambda: None) -> None:
         self._board = board
         self._cooldown_s = cooldown_s
+        self._changed = changed
+        """Called when somebody may be asked again."""
         self.rests: dict[str, Rest] = {}
         self._failures: dict[str, list[float]] = {}
         self._trials: dict[str, float] = {}
-        self._changed = gevent.event.Event()
-        self.waiting = 0
-        """Calls that wait for a change."""
         board.follow(TOPIC, self._take)
 
     def state(self, keys: Iterable[str], now: float) -> State:
@@ -106,6 +104,7 @@ class Health:
         """End a trial that showed nothing."""
         for key in trial:
             self._board.release(key)
+            self._changed()
 
     def succeeded(self, keys: Iterable[str], now: float) -> None:
         """A call was served: what stood in the way is over, but for what the upstream itself gave an end."""
@@ -137,14 +136,6 @@ class Health:
             log.warning("left_out", what=key, seconds=round(lasts, 1), reason=verdict.reason)
         self._put(key, Rest(until, streak, bool(verdict.rest_s), verdict.reason))
 
-    def await_change(self, seconds: float) -> None:
-        """Wait until something has changed for anyone, or for so long; who came first goes on first."""
-        self.waiting += 1
-        try:
-            self._changed.wait(seconds)
-        finally:
-            self.waiting -= 1
-
     def _too_often(self, key: str, now: float) -> bool:
         recent = [at for at in self._failures.get(key, ()) if now - at < WINDOW_S]
         recent.append(now)
@@ -169,18 +160,14 @@ class Health:
 
     def _tell(self, key: str, news: bytes, life_s: float) -> None:
         self._board.tell(TOPIC, key, news, life_s=life_s)
-        self._wake()
+        self._changed()
 
     def _take(self, key: str, news: bytes) -> None:
         if news:
             self.rests[key] = _rest.decode(news)
         else:
             self.rests.pop(key, None)
-        self._wake()
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, gevent.event.Event()
-        changed.set()
+        self._changed()
 
 
 def _now() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import gevent
 import msgspec
@@ -21,8 +22,10 @@ _counts = msgspec.json.Decoder(dict[str, int])
 class Load:
     """Counts of calls under way, by key."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, *, changed: Callable[[], None] = lambda: None) -> None:
         self._board = board
+        self._changed = changed
+        """Called when there is room for one more."""
         self._mine: dict[str, int] = {}
         self._others: dict[str, tuple[float, dict[str, int]]] = {}
         self._sum: dict[str, int] = {}
@@ -59,6 +62,7 @@ class Load:
                 self._mine[key] = left
             else:
                 self._mine.pop(key, None)
+        self._changed()
 
     def _tell_for_ever(self) -> None:
         while True:
@@ -83,6 +87,7 @@ class Load:
             for key, count in counts.items():
                 total[key] = total.get(key, 0) + count
         self._sum = total
+        self._changed()
 
 
 def load_keys(place: Place) -> tuple[str, str]:

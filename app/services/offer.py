@@ -1,54 +1,34 @@
 """What is offered to one call: its conversation's own credential first, then tier by tier who is well and least busy.
 
 A cool-down that is over is ended by one call, which tries that place first; as long as it does, others go elsewhere, or
-wait a little for what it shows where there is nowhere else to go.
+wait in line for what it shows where there is nowhere else to go. A call that carries what only one account can read
+waits for that one a little, even where there is.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from app.protocol.call import Call, Place, Target
+from app.protocol.call import Call, Target
 from app.protocol.conversation import Conversation, digest
-from app.protocol.endpoints import Kind
 from app.protocol.errors import Problem, RelayError
-from app.relay.ports import Accounts
-from app.services.affinity import Affinity
-from app.services.candidates import Candidate, Tier
-from app.services.health import ENDPOINT_REST_S, Health, State
-from app.services.load import Load, load_keys
+from app.services.candidates import Tier
+from app.services.choosing import Choice, Choosing, Signs, now_s
+from app.services.health import ENDPOINT_REST_S, State
+from app.services.line import Spot
+from app.services.load import load_keys
+from app.services.one_place import NO_RETRY
 from app.upstreams.verdict import Scope, Verdict
 
 TRIAL_WAIT_S = 5.0
+"""How long a call waits for what another's trial shows, for a busy upstream, and for the one account it depends on."""
 LEFT_OUT_MAX = 20
-WAITING_MAX = 1000
-"""Calls of one worker that may wait for a place; more are told at once."""
 TURN_STATE = "x-codex-turn-state"
 NOBODYS = frozenset({Scope.NOTHING, Scope.REQUEST})
 LIMITS = frozenset({"rate_limited", "quota"})
-
-
-class Signs(msgspec.Struct, frozen=True):
-    """What an offer goes by, beyond the configuration."""
-
-    health: Health
-    load: Load
-    affinity: Affinity
-    accounts: Mapping[str, Accounts]
-    dismiss: Callable[[Place], None]
-    """Takes a credential out for good that was refused, and refused again when it was tried out."""
-    queue_wait_s: float = 0.0
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """One place that was given out; ``trial`` holds the cool-downs that the call tries to end."""
-
-    candidate: Candidate
-    place: Place
-    trial: list[str]
 
 
 class Offer:
@@ -58,36 +38,66 @@ class Offer:
         self._call = call
         self._signs = signs
         self._tiers = tiers
-        self._moves_health = call.endpoint.kind is Kind.CREATE and call.endpoint.needs_model
         turn, own = _turn_keys(call), _conversation_keys(call, conversation)
         self._keys = turn + own
         # A beginning that others may share binds nobody: nothing is lost yet by going anywhere.
         known = self._keys if conversation.named or conversation.continues else turn
         self.bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None)
-        self._tried: set[int] = set()
-        self._failed_upstreams: set[int] = set()
+        self._choosing = Choosing(call, tiers, signs=signs, bound=self.bound)
+        own = self.bound if conversation.sealed else None
+        self._own = own if own is not None and any(n == own for n, _ in self._choosing.places()) else None
+        """The credential that alone can read what the call carries, as far as that is known."""
+        self._choosing.only_own = self._own is not None
         self._present: Choice | None = None
+        self._spot: Spot[Choice] | None = None
         self._asked_at = time.monotonic()
 
     def next(self, patience_s: float) -> Target | None:
         """Return where to try; None when that is still being waited for after ``patience_s``. Raises ``RelayError``."""
-        choice = self._choose()
+        choice = self._choosing.take() if self._spot is None else self._spot.granted
         if choice is None:
-            self._await_place(patience_s)
-            choice = self._choose()
+            choice = self._wait(patience_s)
         if choice is None:
             return None
+        self._spot, self._choosing.waits = None, False
         self._present = choice
-        self._tried.add(choice.place.credential_id)
-        self._signs.load.begin(*load_keys(choice.place))
+        self._choosing.tries(choice)
+        self._choosing.only_own = False
         return Target(choice.place, choice.candidate.model)
 
+    def leave(self) -> None:
+        """Take note that the call waits no longer."""
+        spot, self._spot = self._spot, None
+        self._choosing.waits = False
+        if spot is not None:
+            self._signs.line.leave(spot)
+
+    # -- what only one account can read -------------------------------------------------------------------------------
+    def read_elsewhere(self) -> bool:
+        """Whether somebody who may still be asked could read it: where nobody knows which account made it."""
+        state, now = self._signs.health.state, now_s()
+        return self._own is None and any(state(keys, now) is not State.OUT for _, keys in self._choosing.left())
+
+    def unreadable(self, target: Target) -> RelayError:
+        """Take note that a place can't read it; return what the caller is told where nobody can go on without it."""
+        if target.place.credential_id == self._own:
+            self._own = None
+        own = [keys for n, keys in self._choosing.places() if n == self._own]
+        others = [keys for _, keys in self._choosing.left()]
+        if not own and not others:
+            message = "No account that serves this model can read the encrypted state that this conversation carries."
+            return RelayError(Problem.UNREADABLE, message, headers=NO_RETRY)
+        message = "The account that can read this conversation's encrypted state is out for now; try again later."
+        wait = max(1, -int(-(self._soonest(own or others) or 0.0) // 1))
+        return RelayError(Problem.OVERLOADED, message, retry_after=wait)
+
+    # -- how it went --------------------------------------------------------------------------------------------------
     def left_out(self) -> tuple[tuple[str, str], ...] | None:
         """Return what is left out for now of what could serve this call, and why; None where nothing is."""
         rests = self._signs.health.rests
         if not rests:
             return None
-        now, model = _now(), f":{self._call.model}"
+        now, model = now_s(), f":{self._call.model}"
         found = [
             (key, rest.reason)
             for key, rest in list(rests.items())
@@ -109,15 +119,15 @@ class Offer:
             return
         key = self._cause(choice, verdict.scope)
         if verdict.scope is not Scope.CREDENTIAL:
-            self._failed_upstreams.add(choice.place.upstream_id)
+            self._choosing.failed_at(choice.place.upstream_id)
         if verdict.scope is Scope.ENDPOINT:
             verdict = msgspec.structs.replace(verdict, rest_s=ENDPOINT_REST_S)
-        counts = (self._moves_health or verdict.scope is Scope.ENDPOINT) and verdict.scope not in NOBODYS
+        counts = (self._choosing.moves_health or verdict.scope is Scope.ENDPOINT) and verdict.scope not in NOBODYS
         if counts:
             health, trial = self._signs.health, key in choice.trial
             if trial and verdict.key_refused and health.reason([key]) == verdict.reason:
                 self._signs.dismiss(choice.place)
-            health.failed(key, verdict, _now(), trial=trial)
+            health.failed(key, verdict, now_s(), trial=trial)
         self._signs.health.abandon(other for other in choice.trial if other != key or not counts)
 
     def _cause(self, choice: Choice, scope: Scope) -> str:
@@ -131,9 +141,9 @@ class Offer:
         choice = self._present
         if choice is None:
             return
-        if self._moves_health:
+        if self._choosing.moves_health:
             keys = (*choice.candidate.keys(self._call), f"c:{choice.place.credential_id}")
-            self._signs.health.succeeded(keys, _now())
+            self._signs.health.succeeded(keys, now_s())
         else:
             self._signs.health.abandon(choice.trial)
         self._present = msgspec.structs.replace(choice, trial=[])
@@ -150,96 +160,56 @@ class Offer:
         if choice is not None:
             self._signs.health.abandon(choice.trial)
 
-    # -- choosing -----------------------------------------------------------------------------------------------------
-    def _choose(self) -> Choice | None:
-        now = _now()
-        return self._bound_choice(now) or self._first(now, again=False) or self._first(now, again=True)
-
-    def _bound_choice(self, now: float) -> Choice | None:
-        """The credential that the conversation is with, while it is well."""
-        bound = self.bound
-        if bound is None or bound in self._tried:
-            return None
-        for tier in self._tiers:
-            for candidate in tier.members:
-                place = candidate.upstream.places.get(bound)
-                if place is not None:
-                    return self._if_usable(candidate, place, now)
-        return None
-
-    def _first(self, now: float, *, again: bool) -> Choice | None:
-        """The best place of the highest tier that has one; ``again``: at upstreams that have failed this call."""
-        out: set[int] = set()
-        for tier in self._tiers:
-            while True:
-                candidate = tier.choose(self._load_of, is_open=lambda c: self._is_open(c, now, out, again=again))
-                if candidate is None:
-                    break
-                choice = self._credential(candidate, now)
-                if choice is not None:
-                    return choice
-                out.add(candidate.upstream.id)
-        return None
-
-    def _is_open(self, candidate: Candidate, now: float, out: set[int], *, again: bool) -> bool:
-        if candidate.upstream.id in out or (candidate.upstream.id in self._failed_upstreams) is not again:
-            return False
-        most = candidate.upstream.policy.max_concurrent
-        if most is not None and self._load_of(candidate) >= most:
-            return False
-        health = self._signs.health
-        return not health.rests or health.state(candidate.keys(self._call), now) is not State.OUT
-
-    def _credential(self, candidate: Candidate, now: float) -> Choice | None:
-        """The credential of an upstream that is least busy and was longest not used."""
-        places = [place for n, place in candidate.upstream.places.items() if n not in self._tried]
-        if len(places) > 1:
-            places.sort(key=self._rank)
-        return next((choice for place in places if (choice := self._if_usable(candidate, place, now))), None)
-
-    def _rank(self, place: Place) -> tuple[float, int, float]:
-        """What orders an upstream's credentials: what is left of its account, calls under way, the last use."""
-        load, key = self._signs.load, f"c:{place.credential_id}"
-        accounts = self._signs.accounts.get(place.kind)
-        return -accounts.allowance(place) if accounts else 0.0, load.of(key), load.last_used(key)
-
-    def _if_usable(self, candidate: Candidate, place: Place, now: float) -> Choice | None:
-        health = self._signs.health
-        if not health.rests:
-            return Choice(candidate, place, [])
-        keys = (*candidate.keys(self._call), f"c:{place.credential_id}")
-        state = health.state(keys, now)
-        if state is State.READY or (state is State.DUE and not self._moves_health):
-            return Choice(candidate, place, [])
-        trial = health.try_out(keys, now) if state is State.DUE else None
-        return None if trial is None else Choice(candidate, place, trial)
-
-    def _load_of(self, candidate: Candidate) -> float:
-        return self._signs.load.of(f"u:{candidate.upstream.id}")
-
     # -- nothing to choose --------------------------------------------------------------------------------------------
-    def _await_place(self, patience_s: float) -> None:
-        """Wait where waiting is worth it. Raises ``RelayError``: all tried, or all out for longer than that."""
-        left = [
-            (*candidate.keys(self._call), f"c:{n}")
-            for tier in self._tiers
-            for candidate in tier.members
-            for n in candidate.upstream.places
-            if n not in self._tried
-        ]
-        if not left:
-            raise RelayError(Problem.OVERLOADED, "No upstream could serve this request; try again later.")
-        now, waited = _now(), time.monotonic() - self._asked_at
-        health = self._signs.health
-        returns = min(health.returns_at(keys) for keys in left)
-        patience = TRIAL_WAIT_S if returns <= now else self._signs.queue_wait_s
-        if waited + max(0.0, returns - now) >= patience or health.waiting >= WAITING_MAX:
-            raise self._all_out(left, returns - now)
-        health.await_change(min(patience_s, returns - now) if returns > now else patience_s)
+    def _wait(self, patience_s: float) -> Choice | None:
+        """Wait in line where waiting is worth it. Raises ``RelayError``: all tried, or all out for longer than that."""
+        refused = self._hopeless()
+        if refused is not None and self._choosing.only_own:  # then another account must serve
+            self.leave()
+            self._choosing.only_own = False
+            if (choice := self._choosing.take()) is not None:
+                return choice
+            refused = self._hopeless()
+        if refused is None and (spot := self._spot or self._join()) is not None:
+            return spot.wait(patience_s)
+        self.leave()
+        raise refused or self._all_out(0.0)  # too many wait
 
-    def _all_out(self, left: list[tuple[str, ...]], seconds: float) -> RelayError:
+    def _join(self) -> Spot[Choice] | None:
+        """Stand in line; None where too many do."""
+        choosing = self._choosing
+        places = frozenset(n for n, _ in choosing.left())
+        take, give_back = choosing.take, self._signs.give_back
+        spot = Spot(choosing.wanted(), places, take=take, give_back=give_back, returns_s=self._returns_s)
+        choosing.waits = self._signs.line.join(spot)
+        self._spot = spot if choosing.waits else None
+        return self._spot
+
+    def _hopeless(self) -> RelayError | None:
+        """Return what the caller is told where nothing comes free soon enough to wait for it."""
+        if not self._choosing.left():
+            return RelayError(Problem.OVERLOADED, "No upstream could serve this request; try again later.")
+        returns_s, waited = self._returns_s(), time.monotonic() - self._asked_at
+        queue_s = max(self._signs.queue_wait_s, TRIAL_WAIT_S if self._choosing.only_own else 0.0)
+        if returns_s is None:  # busy, or others came first
+            worth_it = waited < max(queue_s, TRIAL_WAIT_S)
+        elif returns_s > 0:
+            worth_it = waited + returns_s <= queue_s
+        else:  # tried out by another call
+            worth_it = min(waited, -returns_s) < TRIAL_WAIT_S
+        return None if worth_it else self._all_out(returns_s or 0.0)
+
+    def _returns_s(self) -> float | None:
+        """Return in how many seconds the first of what is left is to be tried again; None where one is well."""
+        return self._soonest(keys for _, keys in self._choosing.left())
+
+    def _soonest(self, places: Iterable[tuple[str, ...]]) -> float | None:
+        at = min((self._signs.health.returns_at(keys) for keys in places), default=0.0)
+        return at - now_s() if at else None
+
+    def _all_out(self, seconds: float) -> RelayError:
         wait = max(1, -int(-seconds // 1))
-        if {self._signs.health.reason(keys) for keys in left} <= LIMITS:
+        if {self._signs.health.reason(keys) for _, keys in self._choosing.left()} <= LIMITS:
             message = "Every upstream that serves this model limits the rate of requests; try again later."
             return RelayError(Problem.RATE_LIMITED, message, retry_after=wait)
         message = "Every upstream that serves this model is out for now; try again later."
@@ -262,7 +232,3 @@ def _conversation_keys(call: Call, conversation: Conversation) -> list[str]:
 
 def _turn_key(call: Call, state: str) -> str:
     return f"t:{digest(call.caller, 'turn', state.encode())}"
-
-
-def _now() -> float:
-    return time.time_ns() / 1e9

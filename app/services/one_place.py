@@ -9,6 +9,9 @@ from app.protocol.errors import Problem, RelayError
 from app.services.load import Load, load_keys
 from app.upstreams.verdict import Verdict
 
+NO_RETRY = (("x-should-retry", "false"),)
+"""Official clients ask again after a 409 if they aren't told not to."""
+
 
 class OnePlace:
     """The offer of a call that can go to one place only, whatever that one's health: one try."""
@@ -24,6 +27,18 @@ class OnePlace:
             raise RelayError(Problem.OVERLOADED, "The upstream could not serve this request; try again later.")
         self._load.begin(*load_keys(target.place))
         return target
+
+    def leave(self) -> None:
+        """It never waits."""
+
+    def read_elsewhere(self) -> bool:
+        """There is nowhere else."""
+        return False
+
+    def unreadable(self, target: Target) -> RelayError:
+        """Return what the caller is told where it can't go on without it."""
+        message = "The account that keeps what this request continues can't read the encrypted state in it."
+        return RelayError(Problem.UNREADABLE, message, headers=NO_RETRY)
 
     def left_out(self) -> tuple[tuple[str, str], ...] | None:
         """Nothing: there was no choice."""

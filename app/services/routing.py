@@ -6,8 +6,9 @@ from app.protocol.call import Call, Caller, Place, Target
 from app.protocol.conversation import Conversation
 from app.protocol.endpoints import ENDPOINTS, Protocol
 from app.services.candidates import Candidates, serves
+from app.services.choosing import Signs
 from app.services.directory import Directory
-from app.services.offer import Offer, Signs
+from app.services.offer import Offer
 from app.services.one_place import OnePlace
 from app.services.snapshot import ModelEntry
 

@@ -154,6 +154,12 @@ def test_words_about_such_state_are_none(name, body):
     assert not of(body, name).sealed
 
 
+def test_what_stands_for_the_conversation_itself_is_seen():
+    items = [{"type": kind, "encrypted_content": "g"} for kind in ("reasoning", "compaction", "compaction_summary")]
+    assert [of({"input": [item]}).compacted for item in items] == [False, True, True]
+    assert not of({"input": [items[0], {"type": "compaction_trigger"}]}).compacted
+
+
 @pytest.mark.parametrize("name", ["responses.retrieve", "conversations.create"])
 def test_calls_without_a_model_belong_to_none(name):
     assert of({"input": "a"}, name, session_id="s") == Conversation()

@@ -7,7 +7,7 @@ import pytest
 from app.protocol.call import Call, Caller
 from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
-from app.protocol.sealed import is_unreadable, without_sealed
+from app.protocol.sealed import is_unreadable, unsealed
 
 USER = {"role": "user", "content": "hello"}
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
@@ -15,6 +15,7 @@ OPEN_REASONING = {"type": "reasoning", "id": "rs_2", "summary": [{"text": "x"}],
 COMPACTION = {"type": "compaction", "encrypted_content": "gAAA"}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"encrypted_content":"x"}'}
 TEXT, THOUGHT = {"type": "text", "text": "thinking"}, {"type": "thinking", "thinking": "…", "signature": "Eq"}
+USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
 REDACTED = {"type": "redacted_thinking", "data": "Em"}
 
 
@@ -23,23 +24,59 @@ def a_call(name, body):
     return Call(id="c", request_id="r", endpoint=BY_NAME[name], caller=Caller(1, 1, "m"), body=parse(raw))
 
 
-def left(name, body):
-    found = without_sealed(a_call(name, body))
-    return None if found is None else json.loads(found.body)
+def left(name, body, known=None):
+    found = unsealed(a_call(name, body), known)
+    return None if found is None else json.loads(found.body.body)
 
 
 def said(*blocks):
     return {"role": "assistant", "content": list(blocks)}
 
 
-def test_sealed_items_go_and_everything_else_stays():
+def test_sealed_reasoning_goes_and_everything_else_stays():
     got = left("responses.create", {"input": [USER, REASONING, CALL, OPEN_REASONING, COMPACTION], "store": False})
-    assert got == {"model": "m", "input": [USER, CALL, OPEN_REASONING], "store": False}
+    assert got == {"model": "m", "input": [USER, CALL, OPEN_REASONING, COMPACTION], "store": False}
+
+
+def test_what_came_with_the_reasoning_loses_the_id_that_says_so():
+    spoken = {"id": "msg_1", "role": "assistant", "content": "x"}
+    search = {"id": "ws_1", "type": "web_search_call"}
+    got = left("responses.create", {"input": [USER, REASONING, CALL | {"id": "fc_1"}, spoken, search]})
+    assert got["input"] == [USER, CALL, {"role": "assistant", "content": "x"}, search]
 
 
 def test_thoughts_go_and_what_was_said_stays():
     got = left("messages.create", {"messages": [USER, said(THOUGHT, TEXT), said(REDACTED), USER]})
     assert got["messages"] == [USER, said(TEXT), USER]
+
+
+def test_only_what_is_known_goes_where_that_is_told():
+    other, later = REASONING | {"encrypted_content": "gBBB"}, THOUGHT | {"signature": "Er"}
+    known = unsealed(a_call("responses.create", {"input": [REASONING]})).marks
+    assert left("responses.create", {"input": [REASONING, other, USER]}, known)["input"] == [other, USER]
+    assert left("responses.create", {"input": [other, USER]}, known) is None
+    known = unsealed(a_call("messages.create", {"messages": [said(THOUGHT)]})).marks
+    got = left("messages.create", {"messages": [said(THOUGHT, TEXT), said(later, TEXT)]}, known)
+    assert got["messages"] == [said(TEXT), said(later, TEXT)]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "last", "without"),
+    [
+        ({"type": "enabled"}, said(THOUGHT, USE), {"thinking", "context_management"}),
+        ({"type": "enabled"}, said(THOUGHT, TEXT), set()),
+        ({"type": "adaptive"}, said(THOUGHT, USE), set()),
+        (None, said(THOUGHT, USE), set()),
+    ],
+)
+def test_in_the_midst_of_tools_thinking_ends_with_the_thought_that_a_turn_must_begin_with(thinking, last, without):
+    edits = {"edits": [{"type": "clear_thinking_20251015"}]}
+    body = {"messages": [USER, last, USER], "context_management": edits}
+    if thinking:
+        body["thinking"] = thinking
+    got = left("messages.create", body)
+    assert set(body) - set(got) == without
+    assert got["messages"][1]["content"] == last["content"][1:]
 
 
 @pytest.mark.parametrize(

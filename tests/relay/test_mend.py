@@ -5,7 +5,6 @@ import json
 import pytest
 
 from app.protocol.call import Call, Caller, Place, Target
-from app.protocol.conversation import conversation_of
 from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
 from app.relay import mend as module
@@ -14,7 +13,6 @@ from app.upstreams import UPSTREAMS
 
 TARGET = Target(Place(1, 2, "openai", "http://a", "k"), "theirs")
 OTHER = Target(Place(3, 4, "openai", "http://b", "k"), "theirs")
-SEALED = {"input": [{"type": "reasoning", "encrypted_content": "gAAA"}, {"role": "user", "content": "x"}]}
 
 
 def a_call(name="chat.create", *, stream=False, stores=False, **body):
@@ -33,7 +31,7 @@ def sent(call, target=TARGET):
 
 
 def mended(mender, call, told, target=TARGET):
-    return mender.mended(call, target, conversation_of(call), refusal=told)
+    return mender.mended(call, target, refusal=told)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +74,6 @@ def test_a_member_that_realms_added_is_left_out():
 def test_a_member_that_the_caller_sent_stays():
     call = a_call(stream=True, stream_options={"include_usage": True})
     assert mended(Mender(), call, refusal(param="stream_options")) is None
-
-
-def test_sealed_state_that_another_account_made_is_left_out_for_this_call_alone():
-    mender, call = Mender(), a_call("responses.create", **SEALED)
-    again, target, how = mended(mender, call, refusal("invalid_encrypted_content"))
-    assert how == "unsealed"
-    assert sent(again, target)["input"] == [{"role": "user", "content": "x"}]
-    assert mender.prepared(call, TARGET) == (call, TARGET)
 
 
 def test_a_lesson_is_forgotten_after_an_hour(monkeypatch):

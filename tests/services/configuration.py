@@ -6,9 +6,10 @@ from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
 from app.services.affinity import Affinity
 from app.services.board import Alone
+from app.services.choosing import Signs
 from app.services.health import Health
+from app.services.line import Line
 from app.services.load import Load
-from app.services.offer import Signs
 from app.services.snapshot import ModelEntry, RouteEntry, Snapshot, UpstreamEntry
 
 
@@ -39,13 +40,14 @@ class Configuration:
 
 
 def signs(board=None, *, accounts=None, dismiss=None, cooldown_s=30.0, queue_wait_s=0.0):
-    board = board or Alone()
+    board, line = board or Alone(), Line()
     return Signs(
-        health=Health(board, cooldown_s=cooldown_s),
-        load=Load(board),
+        health=Health(board, cooldown_s=cooldown_s, changed=line.changed),
+        load=Load(board, changed=line.changed),
         affinity=Affinity(board, life_s=3600),
         accounts=accounts or {},
         dismiss=dismiss or (lambda _: None),
+        line=line,
         queue_wait_s=queue_wait_s,
     )
 

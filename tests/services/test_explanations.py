@@ -47,6 +47,7 @@ def test_a_request_is_explained_by_its_attempts_and_what_was_left_out(main):
     fields = {"user_id": 1, "token_id": 1, "endpoint": "chat.create", "protocol": "openai", "end": "completed"}
     credential = main.credentials[0].id
     left = [["u:1", "status_500"], [f"c:{credential}", "quota"], ["r:9:gpt:4", "model_not_found"]]
+    left.append([f"s:{credential}", "unreadable"])
     record = Record(id="0" * 32, at=utcnow(), request_id="req-1", status=200, total_ms=5, left_out=left, **fields)
     db.session.add_all(
         [record, Attempt(record_id="0" * 32, n=0, upstream_id=1, credential_id=99, total_ms=3, error="x")]
@@ -57,6 +58,11 @@ def test_a_request_is_explained_by_its_attempts_and_what_was_left_out(main):
     assert [(each["upstream"], each["credential"], each["error"]) for each in story.attempts] == [
         ("main", "credential 99", "x")
     ]
-    assert [each["what"] for each in story.left_out] == ["main", "main / default", "upstream 9 / gpt:4"]
+    assert [each["what"] for each in story.left_out] == [
+        "main",
+        "main / default",
+        "upstream 9 / gpt:4",
+        "encrypted items of the request, at main / default",
+    ]
     with pytest.raises(ExplainError):
         explanations.of_request("nobody's")

@@ -123,13 +123,6 @@ def test_with_no_cool_down_nobody_is_left_out():
     assert health.state([KEY], T) is State.READY
 
 
-def test_whoever_waits_is_told_of_a_change():
-    health = at_rest()
-    module.gevent.spawn(health.succeeded, [KEY], T)
-    with module.gevent.Timeout(2):
-        health.await_change(60)
-
-
 def test_workers_agree():
     wall = Wall()
     one, other = fresh(wall.board()), fresh(wall.board())

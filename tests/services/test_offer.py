@@ -6,127 +6,13 @@ import gevent
 import pytest
 
 from app.protocol.errors import Problem, RelayError
-from app.services import offer as module
+from app.services import line as module
+from app.services import offer as offers
 from app.services.offer import TURN_STATE
-from app.services.routing import Router
-from app.upstreams.verdict import Scope, Verdict
+from app.upstreams.verdict import Scope
 from tests.services.boards import Wall
-from tests.services.configuration import Configuration, a_call, entry, offered, route, signs, upstream
-
-ONE, TWO, LOW = upstream(1, credentials=2), upstream(2), upstream(3)
-TWO_TIERS = Configuration(
-    entry("gpt-*", route(ONE, priority=5), route(LOW)), entry("gpt", route(ONE, priority=5), route(LOW))
-)
-EQUALS = Configuration(entry("gpt", *(route(upstream(n)) for n in range(1, 9))))
-SINGLE = Configuration(entry("gpt", route(upstream(1))))
-
-
-def failure(scope=Scope.UPSTREAM, **more):
-    return Verdict(scope=scope, reason=more.pop("reason", "status_500"), **more)
-
-
-DOWN = failure(at_once=True)
-LIMITED = failure(Scope.CREDENTIAL, reason="rate_limited", rest_s=20.0, at_once=True)
-
-
-def router(configuration=TWO_TIERS, **more):
-    return Router(configuration, signs(**more))
-
-
-def served(by, call, **more):
-    """Place a call that is answered well; return the credential."""
-    offer = offered(by, call)
-    target = offer.next(0)
-    offer.opened(target, more.get("headers", ()))
-    offer.done(target)
-    return target.place.credential_id
-
-
-def failing(by, verdict, call=None):
-    """Have the first try of a call fail; return its offer and the credential that failed."""
-    offer = offered(by, call or a_call())
-    target = offer.next(0)
-    offer.failed(target, verdict)
-    return offer, target.place.credential_id
-
-
-def test_a_failed_upstream_comes_last_and_each_credential_is_tried_once():
-    offer, first = failing(router(), failure())
-    rest = []
-    for _ in range(2):
-        target = offer.next(0)
-        offer.failed(target, failure())
-        rest.append(target.place.credential_id)
-    assert {first, rest[1]} == {10, 11}
-    assert rest[0] == 30
-    with pytest.raises(RelayError) as refused:
-        offer.next(0)
-    assert refused.value.problem is Problem.OVERLOADED
-
-
-def test_a_failed_credential_gives_way_to_the_next_of_its_upstream():
-    offer, first = failing(router(), LIMITED)
-    second = offer.next(0).place.credential_id
-    assert {first, second} == {10, 11}
-
-
-def test_who_is_out_is_not_asked_again():
-    by = router()
-    failing(by, DOWN)
-    assert {served(by, a_call()) for _ in range(20)} == {30}
-
-
-def test_a_model_that_is_not_there_puts_out_that_model_alone():
-    by = router()
-    failing(by, failure(Scope.ROUTE, at_once=True), a_call("gpt-nonsense"))
-    assert served(by, a_call("gpt-nonsense")) == 30
-    assert served(by, a_call("gpt-4")) in {10, 11}
-
-
-def test_an_endpoint_that_is_not_offered_is_out_for_an_hour_and_for_itself_alone():
-    by = router()
-    failing(by, failure(Scope.ENDPOINT), a_call(endpoint="responses.input_tokens"))
-    assert served(by, a_call(endpoint="responses.input_tokens")) == 30
-    assert served(by, a_call()) in {10, 11}
-
-
-@pytest.mark.parametrize("scope", [Scope.NOTHING, Scope.REQUEST])
-def test_what_is_nobodys_fault_puts_nobody_out(scope):
-    by = router(SINGLE)
-    failing(by, failure(scope, at_once=True))
-    assert served(by, a_call()) == 10
-
-
-def test_a_call_that_costs_nothing_moves_nobodys_health():
-    by = router(SINGLE)
-    counting = a_call(endpoint="responses.input_tokens")
-    for _ in range(5):
-        failing(by, DOWN, counting)
-    assert served(by, a_call()) == 10
-    failing(by, DOWN)
-    with pytest.raises(RelayError):
-        served(by, counting)
-
-
-def test_the_credential_that_was_longest_not_used_comes_next():
-    by = router()
-    assert served(by, a_call()) != served(by, a_call())
-    busy = offered(by, a_call()).next(0).place.credential_id
-    assert {served(by, a_call()) for _ in range(5)} == {10, 11} - {busy}
-
-
-def test_calls_under_way_are_counted_until_they_end():
-    by = router(EQUALS)
-    offers = [offered(by, a_call()) for _ in range(200)]
-    targets = [offer.next(0) for offer in offers]
-    load = by._signs.load
-    counts = [load.of(f"u:{n}") for n in range(1, 9)]
-    assert sum(counts) == 200
-    assert max(counts) - min(counts) <= 12
-    for offer, target in zip(offers, targets, strict=True):
-        offer.done(target)
-    assert not load._mine
-
+from tests.services.configuration import Configuration, a_call, entry, offered, route, upstream
+from tests.services.placing import DOWN, EQUALS, LIMITED, SINGLE, failing, failure, narrow, router, served, waited
 
 # -- conversations
 
@@ -217,6 +103,52 @@ def test_a_long_absence_is_not_waited_for():
         offered(by, a_call()).next(0.01)
 
 
+def test_who_came_first_is_served_first_whatever_becomes_free_when():
+    """One at a time at a narrow upstream, behind a limit that ends for all at once; others come all the while."""
+    by, order = router(Configuration(entry("gpt", route(narrow(1)))), queue_wait_s=5), []
+    failing(by, failure(Scope.CREDENTIAL, rest_s=0.1))
+
+    def call(n):
+        offer = offered(by, a_call())
+        target = waited(offer)
+        order.append(n)
+        gevent.sleep(0.001 * (n % 3))
+        offer.done(target)
+
+    calls = []
+    for n in range(60):
+        calls.append(gevent.spawn(call, n))
+        gevent.sleep(0.004)
+    gevent.joinall(calls, timeout=10, raise_error=True)
+    assert order == list(range(60))
+
+
+def test_whoever_comes_later_takes_nothing_that_somebody_waits_for_and_all_else():
+    own, shared = narrow(1), upstream(2)
+    by = router(Configuration(entry("gpt", route(own)), entry("other", route(own, priority=9), route(shared))))
+    busy = offered(by, a_call())
+    target = busy.next(0)
+    waiting = offered(by, a_call())
+    assert waiting.next(0.01) is None
+    busy.done(target)
+    assert served(by, a_call("other")) == 20
+    assert waiting.next(0).place.credential_id == 10
+
+
+def test_what_is_waited_for_counts_from_its_return_on(monkeypatch):
+    """The wait for the return is one thing, that for the trial's outcome another."""
+    monkeypatch.setattr(offers, "TRIAL_WAIT_S", 0.3)
+    by = router(SINGLE, cooldown_s=0.2, queue_wait_s=0.25)
+    failing(by, DOWN)
+    waiting = [gevent.spawn(waited, offered(by, a_call())) for _ in range(5)]
+    gevent.sleep(0.4)
+    trying = [job for job in waiting if job.ready()]
+    assert len(trying) == 1
+    gevent.joinall(waiting, timeout=2)
+    told = [job.exception.problem for job in waiting if job.exception is not None]
+    assert told == [Problem.OVERLOADED] * 4
+
+
 def test_no_more_than_so_many_wait(monkeypatch):
     monkeypatch.setattr(module, "WAITING_MAX", 3)
     by = router(SINGLE, queue_wait_s=5)
@@ -257,7 +189,9 @@ def test_a_trial_that_shows_nothing_lets_another_try():
     gevent.sleep(0.06)
     left = offered(by, a_call())
     left.done(left.next(0))
-    assert offered(by, a_call()).next(0.01) is None  # at most one a second
+    early = offered(by, a_call())
+    assert early.next(0.01) is None  # at most one a second
+    early.leave()
     gevent.sleep(1)
     assert served(by, a_call()) == 10
 
