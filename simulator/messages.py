@@ -101,7 +101,7 @@ def say(call: Call) -> Said:
             outputs.append(text_of(results[-1].get("content")))
         else:
             question, outputs = text_of(parts[-1:] or content), []
-    think = thinking(call) in ("enabled", "adaptive") or "think" in call.model().partition("+")[0]
+    think = thinking(call) == "enabled" or "think" in call.model().partition("+")[0]
     return speak(call.options, question, outputs, think=think)
 
 

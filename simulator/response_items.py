@@ -149,6 +149,6 @@ def _check_reasoning(items: list[dict[str, Any]]) -> None:
     for item in items:
         _, _, number = item["id"].partition("_")
         reasoning = f"rs_{number[:-4]}e000"
-        if number[-4:-2] == "f8" and reasoning not in known:
+        if number[-4:-2] == "f8" and "-" not in number and reasoning not in known:  # clients' own ids are UUIDs
             message = f"Item '{item['id']}' of type '{item.get('type', 'message')}' was provided without its required "
             raise ApiError(400, f"{message}'reasoning' item: '{reasoning}'.", param="input")

@@ -1,0 +1,1 @@
+from tests.house_fixtures import *  # noqa: F403
