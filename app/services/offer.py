@@ -44,8 +44,9 @@ class Offer:
         known = self._keys if conversation.named or conversation.continues else turn
         self.bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None)
         self._choosing = Choosing(call, tiers, signs=signs, bound=self.bound)
-        own = self.bound if conversation.sealed else None
-        self._own = own if own is not None and any(n == own for n, _ in self._choosing.places()) else None
+        known_for = self.bound if conversation.sealed else None
+        serves = known_for is not None and any(n == known_for for n, _ in self._choosing.places())
+        self._own = known_for if serves else None
         """The credential that alone can read what the call carries, as far as that is known."""
         self._choosing.only_own = self._own is not None
         self._present: Choice | None = None
