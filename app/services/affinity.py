@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 import msgspec
 
@@ -26,7 +27,7 @@ class Affinity:
     def __init__(self, board: Board, *, life_s: float) -> None:
         self._board = board
         self._life_s = life_s
-        self._bindings: dict[str, _Binding] = {}
+        self._bindings: OrderedDict[str, _Binding] = OrderedDict()  # a dict finds its oldest key ever more slowly
         board.follow(TOPIC, self._take)
 
     def of(self, key: str) -> int | None:
@@ -42,15 +43,19 @@ class Affinity:
             binding = _Binding(credential_id, 0.0, now)
             self._board.tell(TOPIC, key, b"%d" % credential_id, life_s=self._life_s)
         binding.until = now + self._life_s
-        self._keep(key, binding)
+        self._keep(key, binding, now)
 
     def _take(self, key: str, news: bytes) -> None:
         now = time.monotonic()
         self._bindings.pop(key, None)
         if news:
-            self._keep(key, _Binding(int(news), now + self._life_s, now))
+            self._keep(key, _Binding(int(news), now + self._life_s, now), now)
 
-    def _keep(self, key: str, binding: _Binding) -> None:
+    def _keep(self, key: str, binding: _Binding, now: float) -> None:
+        """Keep a binding, and let the oldest two go where they are over or too many."""
         self._bindings[key] = binding
-        if len(self._bindings) > BINDINGS_MAX:
-            del self._bindings[next(iter(self._bindings))]
+        for _ in range(2):
+            oldest = next(iter(self._bindings.values()))
+            if oldest.until > now and len(self._bindings) <= BINDINGS_MAX:
+                return
+            self._bindings.popitem(last=False)

@@ -53,3 +53,16 @@ def test_the_oldest_are_forgotten(monkeypatch):
     assert affinity.of("0") is None
     assert affinity.of("19") == 19
     assert affinity.of("kept") == 1
+
+
+def test_what_is_over_takes_no_room(monkeypatch):
+    affinity = Affinity(Alone(), life_s=60)
+    start = time.monotonic()
+    for n in range(1000):
+        monkeypatch.setattr(module.time, "monotonic", lambda n=n: start + n)
+        affinity.bind(str(n), 1)
+    assert len(affinity._bindings) == 60
+    monkeypatch.setattr(module.time, "monotonic", lambda: start + 2000)
+    for _ in range(40):
+        affinity.bind("last", 1)
+    assert len(affinity._bindings) == 1
