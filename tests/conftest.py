@@ -5,7 +5,10 @@ import os
 import hypothesis
 import pytest
 from argon2 import PasswordHasher
+from flask import Flask
+from jinja2 import BytecodeCache
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 
 from app import create_app
 from app.extensions import db
@@ -55,6 +58,44 @@ def _quick_hashes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         passwords._nobodys_hash.cache_clear()
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_addresses():
+    """What builds an address is compiled once: nearly every test has an application, all with the same addresses."""
+    compiled, compile_anew = {}, Rule._compile_builder
+
+    def compile_once(rule, append_unknown=True):
+        key = (rule.rule, *rule._trace, *sorted((rule.defaults or {}).items()), append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_anew(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", compile_once)
+        yield
+
+
+class _Compiled(BytecodeCache):
+    """Templates as Python code, for all applications of this process."""
+
+    def __init__(self):
+        self._code = {}
+
+    def load_bytecode(self, bucket):
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket):
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_templates():
+    """A template is compiled once, not anew for each application."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": _Compiled()})
         yield
 
 

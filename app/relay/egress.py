@@ -13,7 +13,9 @@ import ssl
 import time
 from collections.abc import Mapping
 from errno import ECONNREFUSED
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 
 import certifi
 import gevent
@@ -58,10 +60,7 @@ class Egress:
         self._home = Home(settings)
         self._connect_s = settings.connect_s
         self._resolved: dict[tuple[str, int], tuple[float, list[IP]]] = {}
-        self._tls = ssl.create_default_context(cafile=certifi.where())
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.ca_file:
-            self._tls.load_verify_locations(settings.ca_file)
+        self._tls = _trust(settings.ca_file)
         self.adapter = RelayAdapter(self.dial)
         self.session = requests.Session()
         self.session.trust_env = False
@@ -149,6 +148,16 @@ class Egress:
         addresses = list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
         self._resolved[host, port] = (time.monotonic(), addresses)
         return addresses
+
+
+@cache
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what says whose certificates are believed; it is read once, because that takes long."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _unwrapped(address: IP) -> IP:

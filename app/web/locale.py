@@ -5,6 +5,7 @@ Catalogues are read from their ``.po`` files at start, so that no compiled file 
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
+@cache
 def translations(language: str) -> Translations:
     """Return the catalogue of ``language`` ready for use; English speaks the message ids themselves."""
     if language == "en":
