@@ -228,3 +228,4 @@ class ChoicesForm(Form):
 
     token_days = _number(_l("Longest life of new tokens, in days"), 0)
     contact = LineField(_l("Whom to ask for help"), [too_long(200)])
+    admins_second_factor = BooleanField(_l("Administrators must have a second factor"))

@@ -53,7 +53,9 @@ def settings() -> ResponseReturnValue:
     form = ChoicesForm(obj=choices.present())
     if form.validate_on_submit():
         try:
-            chosen = Choices(token_days=form.token_days.data, contact=form.contact.data)
+            chosen = Choices(
+                form.token_days.data, form.contact.data, admins_second_factor=form.admins_second_factor.data
+            )
             choices.choose(chosen, actor=person().user)
         except FieldError as error:
             form.refuse(error)

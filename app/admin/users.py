@@ -9,8 +9,9 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 
 from app.admin import blueprint
+from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUserForm, ResetForm, UserForm
-from app.services import accounts, tokens
+from app.services import accounts, second_factor, tokens
 from app.services.accounts import AccountError
 from app.web.people import password_again, person
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 @blueprint.get("/users")
 def users() -> ResponseReturnValue:
     """List everybody."""
-    return render_template("admin/users.html", users=accounts.list_users())
+    return render_template(
+        "admin/users.html", users=accounts.list_users(), with_second_factor=second_factor.users_with()
+    )
 
 
 @blueprint.route("/users/new", methods=["GET", "POST"])
@@ -80,6 +83,24 @@ def reset_password(user_id: int) -> ResponseReturnValue:
     return _page(found, reset=reset)
 
 
+@blueprint.route("/users/<int:user_id>/second-factor/remove", methods=["GET", "POST"])
+@password_again
+def remove_second_factor(user_id: int) -> ResponseReturnValue:
+    """Let a user who lost authenticator and codes sign in with the password alone."""
+    found, back = _existing(user_id), url_for("admin.user", user_id=user_id)
+    if user_id == person().user.id:
+        return redirect(url_for("console.second_factor"))  # which wants a code, as for everybody
+    return ask_or_delete(
+        title=_("Remove the second factor of %(email)s?", email=found.email),
+        text=_(
+            "The password alone signs in then, until a new one is set up. Every browser of this user is signed out."
+        ),
+        back=back,
+        then=back,
+        act=lambda: _remove_second_factor(user_id),
+    )
+
+
 @blueprint.post("/users/<int:user_id>/<any(enable, disable):what>")
 def switch_user(user_id: int, what: str) -> ResponseReturnValue:
     """Lock a user out or let them in again."""
@@ -102,8 +123,13 @@ def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None =
         form=form or UserForm(formdata=None, obj=found),
         reset=reset or ResetForm(formdata=None),
         tokens=tokens.list_for(found),
+        has_second_factor=second_factor.is_on(found.id),
         now=datetime.now(UTC),
     )
+
+
+def _remove_second_factor(user_id: int) -> None:
+    second_factor.turn_off(user_id, actor=person().user)
 
 
 def _existing(user_id: int) -> Any:

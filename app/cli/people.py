@@ -8,7 +8,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.terminal import Commands, Refusing, answer, json_option, secret, table
-from app.services import accounts, setup
+from app.services import accounts, second_factor, setup
 
 if TYPE_CHECKING:
     from app.models import User
@@ -67,6 +67,15 @@ def enable(email: str, as_json: bool) -> None:
     _set_disabled(email, disabled=False, as_json=as_json)
 
 
+@users.command("remove-second-factor")
+@click.argument("email")
+@json_option
+def remove_second_factor(email: str, as_json: bool) -> None:
+    """Let somebody who lost authenticator and codes sign in with the password alone."""
+    user = second_factor.turn_off(find_user(email).id, actor=None)
+    answer(_row(user), as_json=as_json, text=f"{user.email} signs in with the password alone, and is signed out now.")
+
+
 @click.command("setup-link", cls=Refusing)
 @json_option
 @with_appcontext
@@ -103,5 +112,6 @@ def _row(user: User) -> dict[str, Any]:
         "name": user.name,
         "role": user.role,
         "enabled": user.disabled_at is None,
+        "second_factor": second_factor.is_on(user.id),
         "created": user.created_at.isoformat(timespec="seconds"),
     }

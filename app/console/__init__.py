@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("console", __name__)
 
-OPEN = frozenset({f"console.{name}" for name in ("login", "setup", "language", "join", "reset", "check", "docs")})
+OPEN = frozenset(
+    {f"console.{name}" for name in ("login", "code", "setup", "language", "join", "reset", "check", "docs")}
+)
 """What may be visited without a sign-in."""
 
 
@@ -32,6 +34,7 @@ from app.console import (  # noqa: E402, F401 - views register themselves
     links,
     live,
     models,
+    second_factor,
     tokens,
     usage,
 )

@@ -10,7 +10,7 @@ from flask_babel import refresh
 
 from app.console import blueprint
 from app.console.forms import LocaleForm, PasswordForm
-from app.services import accounts, passwords, sign_ins
+from app.services import accounts, passwords, second_factor, sign_ins
 from app.web.people import person
 from app.web.tries import ENTERED, one_try
 
@@ -75,5 +75,6 @@ def _page(*, password: PasswordForm | None = None, locale: LocaleForm | None = N
         user=user,
         password=password or PasswordForm(formdata=None),
         locale=locale or LocaleForm(formdata=None, locale=user.locale or ""),
+        has_second_factor=second_factor.is_on(user.id),
         browsers=[(each, sign_ins.is_this(each, person().secret)) for each in sign_ins.list_for(user)],
     )

@@ -8,15 +8,15 @@ from flask import abort, make_response, redirect, render_template, request, url_
 from flask_babel import gettext as _
 
 from app.console import blueprint
-from app.console.forms import ConfirmForm, LoginForm, SetupForm
-from app.services import accounts, choices, setup, sign_ins
+from app.console.forms import CodeForm, ConfirmForm, LoginForm, SetupForm
+from app.services import accounts, choices, second_factor, setup, sign_ins
 from app.services.accounts import AccountError
 from app.services.context import context
 from app.web import people
 from app.web.locale import COOKIE, LANGUAGES
 from app.web.people import person
 from app.web.redirects import safe_next
-from app.web.tries import ENTERED, one_try
+from app.web.tries import ENTERED, HALFWAY, one_try
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -58,12 +58,34 @@ def login() -> ResponseReturnValue:
             email=form.email.data,
             check=lambda: accounts.authenticate(form.email.data, form.password.data),
             refusal=_("This e-mail address and password don't go together."),
+            alone=False,
         )
         if status == ENTERED:
             return redirect(safe_next(request.args.get("next")))
+        if status == HALFWAY:
+            return redirect(url_for("console.code", next=request.args.get("next")))
     return render_template(
         "console/login.html", form=form, setup_open=setup.is_open(), contact=choices.present().contact
     ), status
+
+
+@blueprint.route("/login/code", methods=["GET", "POST"])
+def code() -> ResponseReturnValue:
+    """Ask who gave the right password for the second factor, and only then sign them in."""
+    user = people.awaited()
+    if user is None:
+        return redirect(url_for("console.login", next=request.args.get("next")))
+    form, status, user_id = CodeForm(), 200, user.id
+    if form.validate_on_submit():
+        status = one_try(
+            form,
+            email=user.email,
+            check=lambda: accounts.get_user(user_id) if second_factor.accepts(user_id, form.code.data) else None,
+            refusal=_("This code isn't right, or was used before. Wait for the next one."),
+        )
+        if status == ENTERED:
+            return redirect(safe_next(request.args.get("next")))
+    return render_template("console/code.html", form=form), status
 
 
 @blueprint.post("/logout")

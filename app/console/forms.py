@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CURRENT = {"autocomplete": "current-password"}
+CODE = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
 NEW = {"autocomplete": "new-password"}
 EMAIL = {"type": "email", "autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
 SAME = EqualTo("password", _l("The two passwords differ."))
@@ -51,6 +52,25 @@ class SetupForm(Form):
 
 class ConfirmForm(Form):
     """The password, once more."""
+
+    password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
+
+
+class CodeForm(Form):
+    """The second factor of a sign-in."""
+
+    code = LineField(_l("Code"), required(100), render_kw=CODE)
+
+
+class EnrolForm(CodeForm):
+    """A second factor to be: ``once`` holds its sealed secret, so that a mistake doesn't change the picture."""
+
+    once = HiddenField()
+    password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
+
+
+class FactorForm(CodeForm):
+    """Password and code together, and what they are given for."""
 
     password = SecretField(_l("Password"), required(PASSWORD_LONGEST), render_kw=CURRENT)
 

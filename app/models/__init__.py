@@ -8,6 +8,7 @@ from app.models.meta import Meta
 from app.models.objects import OwnedObject
 from app.models.pages import Announcement, Choice, Cut, Link, RunningCalls
 from app.models.records import Attempt, Record
+from app.models.second_factor import HalfSignIn, RecoveryCode, SecondFactor
 from app.models.tokens import Token
 from app.models.upstreams import Credential, Upstream
 from app.models.users import SignIn, User
@@ -23,6 +24,7 @@ __all__ = [
     "Credential",
     "Cut",
     "DailyRollup",
+    "HalfSignIn",
     "Limit",
     "Link",
     "Meta",
@@ -30,9 +32,11 @@ __all__ = [
     "OwnedObject",
     "Price",
     "Record",
+    "RecoveryCode",
     "Rollup",
     "Route",
     "RunningCalls",
+    "SecondFactor",
     "SignIn",
     "Token",
     "Upstream",

@@ -7,7 +7,7 @@ import re
 from sqlalchemy import delete, func, select
 
 from app.extensions import db
-from app.models import Meta, SignIn, User
+from app.models import HalfSignIn, Meta, SignIn, User
 from app.models.base import utcnow
 from app.models.meta import FIRST_ADMIN
 from app.services import passwords
@@ -105,7 +105,7 @@ def replace_hash(user_id: int, hashed: str) -> User:
     """Return the person with another password and no sign-ins, inside a change. Raises ``AccountError``."""
     user = _existing(user_id)
     user.password_hash = hashed
-    _end_sign_ins(user)
+    end_sign_ins(user)
     return user
 
 
@@ -154,7 +154,7 @@ def update_user(user_id: int, *, name: str, role: str, actor: User | None) -> Us
         told.target, told.before = f"user {user.email}", _shown(user)
         if role != user.role:
             _keep_an_admin(user, field="role")
-            _end_sign_ins(user)
+            end_sign_ins(user)
         user.name, user.role = name, role
         told.after = _shown(user)
     return user
@@ -170,7 +170,7 @@ def set_disabled(user_id: int, *, disabled: bool, actor: User | None) -> User:
         told.target, told.before = f"user {user.email}", _shown(user)
         if disabled:
             _keep_an_admin(user, field="disabled")
-            _end_sign_ins(user)
+            end_sign_ins(user)
         user.disabled_at = (user.disabled_at or utcnow()) if disabled else None
         told.after = _shown(user)
     return user
@@ -192,8 +192,10 @@ def _keep_an_admin(user: User, *, field: str) -> None:
         raise AccountError(field, _("This is the last administrator who can sign in. Make another one first."))
 
 
-def _end_sign_ins(user: User) -> None:
+def end_sign_ins(user: User) -> None:
+    """End every sign-in of a person, half ones too, inside a change."""
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    db.session.execute(delete(HalfSignIn).where(HalfSignIn.user_id == user.id))
 
 
 def new_hash(password: str, *, field: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, delete, select
 
 from app.extensions import db
-from app.models import AuditEntry, Cut, Link, OwnedObject, RunningCalls, SignIn
+from app.models import AuditEntry, Cut, HalfSignIn, Link, OwnedObject, RunningCalls, SignIn
 from app.models.base import utcnow
 from app.services import history, sign_ins
 
@@ -35,6 +35,7 @@ def run(settings: Settings) -> dict[str, int]:
         gone = OwnedObject.deleted_at < now - timedelta(days=settings.deleted_days)
         done["deleted_objects"] = _delete(OwnedObject, OwnedObject.id, gone)
     done["sign_ins"] = _delete(SignIn, SignIn.digest, sign_ins.over(now))
+    done["half_sign_ins"] = _delete(HalfSignIn, HalfSignIn.digest, sign_ins.half_over(now))
     done["links"] = _delete(Link, Link.digest, Link.expires_at < now)
     done["cuts"] = _delete(Cut, Cut.id, Cut.at < now - CUT_LIFE)
     done["running_calls"] = _delete(RunningCalls, RunningCalls.worker, RunningCalls.at < now - CUT_LIFE)

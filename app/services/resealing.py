@@ -1,4 +1,4 @@
-"""Seals everything that calls are made with anew, so that an old vault key can be taken away."""
+"""Seals everything that the vault holds anew, so that an old vault key can be taken away."""
 
 from __future__ import annotations
 
@@ -8,27 +8,45 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from app.extensions import db
-from app.models import CodexAccount, Credential
+from app.models import CodexAccount, Credential, SecondFactor, User
 from app.services.changes import change
 from app.services.context import context
 from app.services.vault import VaultError
 
 if TYPE_CHECKING:
-    from app.models import User
+    from collections.abc import Iterator
+
+Secret = tuple[str, list[tuple[object, str]]]
+"""Its name, and the columns of rows that hold it."""
 
 
 def reseal(*, actor: User | None) -> tuple[int, list[str]]:
-    """Seal every credential with the first vault key; return how many, and the names of those that no key opens."""
+    """Seal every credential and second factor with the first vault key.
+
+    Return how many, and the names of those that no key opens.
+    """
     broken = []
     with change("keys.rotate", "credentials", actor=actor) as told:
-        credentials = list(db.session.scalars(select(Credential).options(selectinload(Credential.upstream))))
-        accounts = {row.credential_id: row for row in db.session.scalars(select(CodexAccount))}
-        for credential in credentials:
+        secrets = [*_of_upstreams(), *_of_people()]
+        for name, holders in secrets:
             try:
-                credential.sealed = context().vault.rotate(credential.sealed)
-                if account := accounts.get(credential.id):
-                    account.refresh = context().vault.rotate(account.refresh)
+                for row, column in holders:
+                    setattr(row, column, context().vault.rotate(getattr(row, column)))
             except VaultError:
-                broken.append(f"{credential.upstream.name}/{credential.name}")
-        told.after = {"sealed": len(credentials) - len(broken), "broken": broken}
-    return len(credentials) - len(broken), broken
+                broken.append(name)
+        told.after = {"sealed": len(secrets) - len(broken), "broken": broken}
+    return len(secrets) - len(broken), broken
+
+
+def _of_upstreams() -> Iterator[Secret]:
+    accounts = {row.credential_id: row for row in db.session.scalars(select(CodexAccount))}
+    for credential in db.session.scalars(select(Credential).options(selectinload(Credential.upstream))):
+        account = accounts.get(credential.id)
+        holders: list[tuple[object, str]] = [(credential, "sealed")]
+        yield f"{credential.upstream.name}/{credential.name}", holders + ([(account, "refresh")] if account else [])
+
+
+def _of_people() -> Iterator[Secret]:
+    factors = select(SecondFactor, User.email).join(User, User.id == SecondFactor.user_id)
+    for factor, email in db.session.execute(factors):
+        yield f"second factor of {email}", [(factor, "sealed")]

@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from app.extensions import db
-from app.models import SignIn, User
+from app.models import HalfSignIn, SignIn, User
 from app.models.base import utcnow
 from app.services import passwords
 from app.services.changes import change
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 IDLE = timedelta(hours=12)
 ABSOLUTE = timedelta(days=14)
+HALF_LIFE = timedelta(minutes=10)
 TOUCH_EVERY = timedelta(minutes=1)
 USER_AGENT_LONGEST = 200
 
@@ -35,6 +36,26 @@ def start(user: User, *, user_agent: str) -> str:
     db.session.add(SignIn(digest=_digest(secret), user_id=user.id, user_agent=seen))
     db.session.commit()
     return secret
+
+
+def begin(user: User) -> str:
+    """Return the secret for a browser in which the password was right and the second factor is still to come."""
+    secret = secrets.token_urlsafe(32)
+    db.session.add(HalfSignIn(digest=_digest(secret), user_id=user.id))
+    db.session.commit()
+    return secret
+
+
+def begun(secret: str) -> User | None:
+    """Return whose second factor is awaited, or None: unknown, ended, run out, or the user is disabled."""
+    mine = (HalfSignIn.digest == _digest(secret), ~half_over(utcnow()), User.disabled_at.is_(None))
+    return db.session.scalar(select(User).join(HalfSignIn, HalfSignIn.user_id == User.id).where(*mine))
+
+
+def end_half(secret: str) -> None:
+    """Await the second factor no longer."""
+    db.session.execute(delete(HalfSignIn).where(HalfSignIn.digest == _digest(secret)))
+    db.session.commit()
 
 
 def find(secret: str, *, touch: bool = True) -> SignIn | None:
@@ -62,6 +83,7 @@ def end(secret: str) -> None:
 def end_others(user: User, *, keep: str) -> None:
     """Sign ``user`` out in every browser but the one with the secret ``keep``."""
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, SignIn.digest != _digest(keep)))
+    db.session.execute(delete(HalfSignIn).where(HalfSignIn.user_id == user.id))
     db.session.commit()
 
 
@@ -72,6 +94,7 @@ def end_all(user_id: int, *, actor: User | None = None) -> None:
         if user is not None:
             told.target = f"user {user.email}"
         db.session.execute(delete(SignIn).where(SignIn.user_id == user_id))
+        db.session.execute(delete(HalfSignIn).where(HalfSignIn.user_id == user_id))
 
 
 def list_for(user: User) -> list[SignIn]:
@@ -104,6 +127,11 @@ def _load(secret: str) -> SignIn | None:
 def over(now: datetime) -> ColumnElement[bool]:
     """Return what holds for sign-ins that have run out."""
     return or_(SignIn.seen_at < now - IDLE, SignIn.created_at < now - ABSOLUTE)
+
+
+def half_over(now: datetime) -> ColumnElement[bool]:
+    """Return what holds for half sign-ins that have run out."""
+    return HalfSignIn.created_at < now - HALF_LIFE
 
 
 def _digest(secret: str) -> str:

@@ -1,4 +1,4 @@
-"""Seals upstream secrets at rest, each together with the origin it was entered for."""
+"""Seals secrets at rest, each together with the origin it was entered for."""
 
 from __future__ import annotations
 

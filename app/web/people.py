@@ -7,12 +7,13 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, cast
 
-from flask import abort, g, redirect, request, session, url_for
+from flask import abort, flash, g, redirect, request, session, url_for
+from flask_babel import gettext as _
 from flask_login import AnonymousUserMixin, UserMixin, current_user
 
 from app.extensions import login_manager
 from app.models.base import utcnow
-from app.services import sign_ins
+from app.services import second_factor, sign_ins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from app.models import SignIn, User
 
-KEY = "sign_in"
+KEY, HALF = "sign_in", "half"
 CONFIRMED_FOR = timedelta(minutes=15)
 P = ParamSpec("P")
 
@@ -67,20 +68,32 @@ def person() -> Person:
 
 def sign_in(user: User) -> None:
     """Sign ``user`` in on this browser, under a new secret; whatever the session held before is gone."""
-    old = session.get(KEY)
-    session.clear()
+    secret = sign_ins.start(user, user_agent=request.user_agent.string[:200])
+    sign_out()
     session.permanent = True
-    session[KEY] = sign_ins.start(user, user_agent=request.user_agent.string[:200])
-    if old:
-        sign_ins.end(old)
+    session[KEY] = secret
+
+
+def begin_sign_in(user: User) -> None:
+    """Let ``user`` go on to the second factor on this browser, and to nothing else."""
+    sign_out()
+    session[HALF] = sign_ins.begin(user)
+
+
+def awaited() -> User | None:
+    """Return who gave the right password on this browser and is to give a code now."""
+    secret = session.get(HALF)
+    return sign_ins.begun(secret) if isinstance(secret, str) else None
 
 
 def sign_out() -> None:
-    """End this browser's sign-in, at the server too."""
-    secret = session.get(KEY)
+    """End this browser's sign-in, whole or half, at the server too."""
+    secret, half = session.get(KEY), session.get(HALF)
     session.clear()
     if secret:
         sign_ins.end(secret)
+    if half:
+        sign_ins.end_half(half)
 
 
 def password_again(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
@@ -101,6 +114,9 @@ def require_admin() -> ResponseReturnValue | None:
         return _to_login()
     if not person().is_admin:
         abort(404)
+    if second_factor.is_missing(person().user):
+        flash(_("Administrators need a second factor here: set yours up to go on."), "warn")
+        return redirect(url_for("console.second_factor"))
     return None
 
 

@@ -9,28 +9,29 @@ from app.services.context import context
 from app.services.keys import derive
 
 KEY = "reveal"
+FOR = "token"
 SHOWN_S = 300
 FORM_S = 3600
 
 
-def keep(secret: str) -> None:
+def keep(secret: str, what: str = FOR) -> None:
     """Keep ``secret`` for the next page of this browser, at most five minutes."""
-    session[KEY] = _box("reveal").encrypt(secret.encode()).decode()
+    session[KEY] = _box(f"{what} reveal").encrypt(secret.encode()).decode()
 
 
-def take() -> str | None:
-    """Return the kept secret and forget it; ``None`` when there is none, or no longer."""
-    return _opened("reveal", session.pop(KEY, None), ttl=SHOWN_S)
+def take(what: str = FOR) -> str | None:
+    """Return the kept secret and forget it; ``None`` when there is none of that kind, or no longer."""
+    return _opened(f"{what} reveal", session.pop(KEY, None), ttl=SHOWN_S)
 
 
-def seal(secret: str) -> str:
+def seal(secret: str, what: str = FOR) -> str:
     """Return a secret-to-be for a hidden field, so that a form sent twice speaks of one secret."""
-    return _box("form").encrypt(secret.encode()).decode()
+    return _box(f"{what} form").encrypt(secret.encode()).decode()
 
 
-def unseal(sealed: str | None) -> str | None:
+def unseal(sealed: str | None, what: str = FOR) -> str | None:
     """Return the secret-to-be of a form that was made here within the last hour, else ``None``."""
-    return _opened("form", sealed, ttl=FORM_S)
+    return _opened(f"{what} form", sealed, ttl=FORM_S)
 
 
 def _opened(purpose: str, sealed: object, *, ttl: int) -> str | None:
@@ -43,4 +44,4 @@ def _opened(purpose: str, sealed: object, *, ttl: int) -> str | None:
 
 
 def _box(purpose: str) -> MultiFernet:
-    return MultiFernet([Fernet(derive(key, f"token {purpose}")) for key in context().settings.signing_keys])
+    return MultiFernet([Fernet(derive(key, purpose)) for key in context().settings.signing_keys])

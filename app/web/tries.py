@@ -1,4 +1,4 @@
-"""One try of a password: throttled, and a new sign-in for this browser when it was right."""
+"""One try of a password or a code: throttled, and a new sign-in for this browser when it was right."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import structlog
 from flask import request
 from flask_babel import ngettext
 
+from app.services import second_factor
 from app.services.context import context
 from app.services.keys import mark
 from app.web import people
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from app.web.forms import Form
 
 log = structlog.get_logger()
-ENTERED, REFUSED, THROTTLED = 303, 200, 429
+ENTERED, HALFWAY, REFUSED, THROTTLED = 303, 307, 200, 429
 
 
-def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal: str) -> int:
+def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal: str, alone: bool = True) -> int:
     """Sign in whom ``check`` returns and answer ``ENTERED``; else tell why in ``form`` and answer the page's status.
 
-    While ``email`` or this network has to wait, ``check`` isn't called at all.
+    While ``email`` or this network has to wait, ``check`` isn't called at all. What isn't enough ``alone`` brings who
+    has a second factor ``HALFWAY``: failures aren't forgotten before the code is right, or whoever knows the password
+    could guess codes without end.
     """
     address = request.remote_addr or ""
     subjects = throttle().subjects(email, address)
@@ -39,6 +42,9 @@ def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal
         log.warning("sign_in_failed", peer=mark(context().settings.signing_keys[0], "log", address)[:12])
         form.form_errors.append(refusal)
         return REFUSED
+    if not alone and second_factor.is_on(user.id):
+        people.begin_sign_in(user)
+        return HALFWAY
     throttle().succeeded(email, address)
     people.sign_in(user)
     return ENTERED

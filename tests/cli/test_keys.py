@@ -25,7 +25,7 @@ def main(ctx):
 def test_rotation_seals_everything_with_the_first_key(app, cli, main):
     app.extensions["realms"] = replace(context(), vault=Vault([NEW_KEY, VAULT_KEY]))
     result = cli.invoke(args=["keys", "rotate"])
-    assert (result.exit_code, result.stdout) == (0, "1 credentials sealed with the first key.\n")
+    assert (result.exit_code, result.stdout) == (0, "1 secrets sealed with the first key.\n")
     sealed = upstreams.by_name("main").credentials[0].sealed
     assert Vault([NEW_KEY]).open(sealed, origin="https://api.openai.com") == "sk-0123456789abcdef"
 

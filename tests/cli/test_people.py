@@ -1,8 +1,9 @@
 import json
 
+import pyotp
 import pytest
 
-from app.services import accounts, setup
+from app.services import accounts, second_factor, setup
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.any_database
@@ -87,6 +88,16 @@ def test_somebody_is_locked_out_and_let_in_again(cli, alice):
     assert accounts.authenticate("alice@example.com", PASSWORD) is None
     assert json.loads(cli.invoke(args=["users", "enable", "alice@example.com", "--json"]).stdout)["enabled"] is True
     assert accounts.authenticate("alice@example.com", PASSWORD) is not None
+
+
+def test_a_lost_second_factor_is_removed(cli, alice):
+    secret = pyotp.random_base32()
+    second_factor.turn_on(alice, secret=secret, code=pyotp.TOTP(secret).now())
+    assert json.loads(cli.invoke(args=["users", "list", "--json"]).stdout)[0]["second_factor"] is True
+    assert "password alone" in cli.invoke(args=["users", "remove-second-factor", "Alice@example.com"]).stdout
+    assert not second_factor.is_on(alice.id)
+    result = cli.invoke(args=["users", "remove-second-factor", "alice@example.com"])
+    assert (result.exit_code, result.stderr) == (1, "Error: This user has no second factor.\n")
 
 
 def test_the_last_administrator_cannot_be_locked_out(cli, admin):

@@ -10,7 +10,17 @@ import pytest
 from tests.pages.looking import AXE, look
 
 OPEN = ["/login", "/docs", "/check"]
-ALICE = ["/", "/tokens", "/tokens/new", "/usage", "/usage/live", "/usage/conversations", "/connect", "/account"]
+ALICE = [
+    "/",
+    "/tokens",
+    "/tokens/new",
+    "/usage",
+    "/usage/live",
+    "/usage/conversations",
+    "/connect",
+    "/account",
+    "/account/second-factor",
+]
 ADMIN = ["/admin", "/admin/upstreams", "/admin/upstreams/new", "/admin/upstreams/1", "/admin/models", "/admin/models/1"]
 ADMIN += [
     "/admin/users",

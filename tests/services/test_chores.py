@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.extensions import db
-from app.models import AuditEntry, Cut, Link, OwnedObject, Record, RunningCalls, SignIn
+from app.models import AuditEntry, Cut, HalfSignIn, Link, OwnedObject, Record, RunningCalls, SignIn
 from app.models.base import utcnow
 from app.services import chores, sign_ins
 from app.services.context import context
@@ -15,6 +15,7 @@ TABLES = {
     "audit": AuditEntry,
     "deleted_objects": OwnedObject,
     "sign_ins": SignIn,
+    "half_sign_ins": HalfSignIn,
     "links": Link,
     "cuts": Cut,
     "running_calls": RunningCalls,
@@ -42,6 +43,7 @@ def old_and_new(alice):
                 upstream_id=1, credential_id=1, kind="response", object_id=f"gone-{n}", user_id=alice.id, deleted_at=at
             ),
             SignIn(digest=f"digest-{n}", user_id=alice.id, seen_at=at, created_at=at),
+            HalfSignIn(digest=f"half-{n}", user_id=alice.id, created_at=at),
             Link(digest=f"link-{n}", purpose="invite", expires_at=at + timedelta(hours=1)),
             Cut(at=at),
             RunningCalls(worker=str(n), at=at, calls=b"[]"),
@@ -66,7 +68,13 @@ def test_nothing_that_is_kept_for_ever_is_deleted(old_and_new):
     for_ever = context().settings.model_copy(update={"records_days": 0, "audit_days": 0, "deleted_days": 0})
     chores.run(for_ever)
     after = counts()
-    assert {name for name in TABLES if after[name] != before[name]} == {"sign_ins", "links", "cuts", "running_calls"}
+    assert {name for name in TABLES if after[name] != before[name]} == {
+        "sign_ins",
+        "half_sign_ins",
+        "links",
+        "cuts",
+        "running_calls",
+    }
 
 
 def test_many_rows_go_in_portions(ctx, monkeypatch):

@@ -17,6 +17,7 @@ RULES = {
     "/catalogue": SIGNED_IN,
     "/announcements/<int:announcement_id>/read": SIGNED_IN,
     "/setup": OPEN,
+    "/login/code": OPEN,
     "/language": OPEN,
     "/": SIGNED_IN,
     "/logout": SIGNED_IN,
@@ -25,6 +26,11 @@ RULES = {
     "/account/password": SIGNED_IN,
     "/account/language": SIGNED_IN,
     "/account/end-others": SIGNED_IN,
+    "/account/second-factor": SIGNED_IN,
+    "/account/second-factor/on": SIGNED_IN,
+    "/account/second-factor/off": SIGNED_IN,
+    "/account/second-factor/codes": SIGNED_IN,
+    "/account/recovery-codes": SIGNED_IN,
     "/connect": SIGNED_IN,
     "/tokens": SIGNED_IN,
     "/tokens/new": SIGNED_IN,
@@ -94,10 +100,11 @@ RULES = {
     "/admin/settings": ADMIN_ONLY,
     "/admin/users/<int:user_id>": ADMIN_ONLY,
     "/admin/users/<int:user_id>/password": ADMIN_ONLY,
+    "/admin/users/<int:user_id>/second-factor/remove": ADMIN_ONLY,
     "/admin/users/<int:user_id>/<any(enable, disable):what>": ADMIN_ONLY,
 }
-GONE = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret"}
-"""Open only at their moment: set-up is over, the secret was shown."""
+GONE = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret", "/login/code", "/account/recovery-codes"}
+"""Open only at their moment: set-up is over, the secret was shown, no code is awaited."""
 OWN = {"/usage/<record_id>"}
 """Shows alice what is hers, and nobody else."""
 
