@@ -31,8 +31,8 @@ class Rule(msgspec.Struct, frozen=True):
     """At most ``most`` of a measure for a subject; ``model`` narrows it to one model or to a beginning of names.
 
     ``counted_as`` changes when what was spent has to be asked for again: a number from before a limit was taken
-    away has nothing of what was spent since. ``key`` is what is counted under, ``money`` whether the measure is an amount;
-    both follow from the others.
+    away has nothing of what was spent since. ``key`` is what is counted under, ``money`` whether the measure is an
+    amount; both follow from the others.
     """
 
     scope: str
