@@ -8,6 +8,7 @@ import pytest
 
 from app.services import catalog, explanations, upstreams
 from tests.contract.pairs import ALONE, asked, model_of, open_pairs, plan
+from tests.contract.sticking import add_twins, assert_they_stay
 from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, call, name_of
 from tests.live import until
 
@@ -20,23 +21,6 @@ def house(provider, tmp_path_factory):
     with open_pairs(tmp_path_factory.mktemp("cool"), provider, cooldown_s=str(COOLDOWN_S)) as running:
         running.changed(lambda: add_twins(running, provider))
         yield running
-
-
-def add_twins(house, provider):
-    """Two upstreams of equal priority, weights 3 and 1, the first with two keys; each key is an account of its own."""
-    for name, weight in (("heavy", 3), ("light", 1)):
-        made = upstreams.create(
-            name=name,
-            kind="openai",
-            base_url=f"{provider.url}/{name}/v1",
-            key=f"sim-{name}",
-            priority=0,
-            weight=weight,
-            actor=None,
-        )
-        house.upstreams[name] = made.id
-        catalog.import_models(made.id, {"twin-1": None}, actor=None)
-    upstreams.add_credential(house.upstreams["heavy"], name="second", key="sim-heavy-2", actor=None)
 
 
 @pytest.fixture
@@ -146,6 +130,11 @@ def test_a_conversation_stays_with_its_key_and_moves_on_when_it_must(house, sim)
     assert len(set(moved[1:])) == 1
     assert moved[1] != first[0]
     time.sleep(1.1)  # until everybody is back
+
+
+@pytest.mark.timeout(240)
+def test_hundreds_of_conversations_stay_with_their_keys(house, sim):
+    assert_they_stay(house, sim, "one worker")
 
 
 def test_what_only_one_account_can_read_is_left_out_where_another_must_serve(house, sim):

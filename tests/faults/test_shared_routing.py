@@ -12,6 +12,7 @@ import pytest
 
 from tests import live
 from tests.contract.pairs import ALONE, asked, furnish, model_of, plan
+from tests.contract.sticking import add_twins, assert_they_stay
 from tests.faults.clients import CHAT, RESPONSES, TALKS, call, name_of
 from tests.live import until
 
@@ -52,7 +53,7 @@ def house(provider, server, tmp_path_factory):
     settings = {"workers": "2", "cooldown_s": "1", "redis_url": f"redis://127.0.0.1:{server.port}/0", "drain_s": "3"}
     with live.database("postgresql", folder, f"realms_{folder.name.replace('-', '_')}") as url:
         with live.open_house(folder, url, provider, **settings) as running:
-            running.changed(lambda: furnish(running, provider))
+            running.changed(lambda: (furnish(running, provider), add_twins(running, provider)))
             yield running
 
 
@@ -74,6 +75,13 @@ def test_a_limit_that_one_worker_meets_holds_for_both(house, sim, talk):
     assert asked(sim, since) == []
     time.sleep(3.1)
     assert {got.status for got in many(house, talk, model_of(talk, ALONE))} == {200}
+
+
+@pytest.mark.timeout(240)
+def test_hundreds_of_conversations_stay_with_their_keys_whichever_worker_serves(house, sim, capsys):
+    told = assert_they_stay(house, sim, "two workers")
+    with capsys.disabled():
+        print(f"\nconversations on two workers: {told}")
 
 
 def test_both_come_back_by_one_trial(house, sim):
