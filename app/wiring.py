@@ -47,6 +47,7 @@ from app.services.pen import Pen
 from app.services.registry import Registry
 from app.services.routing import Router
 from app.services.running import RunningBoard
+from app.services.shared import Breaker
 from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
@@ -118,14 +119,12 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     drain = Drain(watch, room, drain_s=settings.drain_s)
     meter = Meter()
     calls = CallLog()
-    client = shared.connect(settings)
-    counters = SharedCounters(client, share=settings.workers) if client else Counters(share=settings.workers)
+    counters, board = _sharing(settings)
     spent = Spent(engine)
     limits = CallLimits(directory, counters, spent)
     standings = Standings(counters, spent)
     codex = CodexAccounts(engine, vault, directory, egress, token_url=token_url(settings.codex_login_url))
     accounts: dict[str, Accounts] = {CODEX: codex}
-    board = SharedBoard(client) if client else Alone()
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router = Router(directory, signs)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
@@ -164,6 +163,15 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         settings, relay, callers, router, directory, drain, standings, metrics, house.start
     )
     return house
+
+
+def _sharing(settings: Settings) -> tuple[Counters, Board]:
+    """Return what counts for limits, and where workers tell one another what they know."""
+    client = shared.connect(settings)
+    if client is None:
+        return Counters(share=settings.workers), Alone()
+    breaker = Breaker(client)
+    return SharedCounters(client, share=settings.workers, breaker=breaker), SharedBoard(client, breaker)
 
 
 def _gauges(pen: Pen, room: Room, drain: Drain, directory: Directory) -> dict[str, Callable[[], float]]:

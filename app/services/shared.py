@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
-
+import gevent
 import redis
 import structlog
 
 from app.settings import Settings
 
 TIMEOUT_S = 0.25
-"""A call waits no longer for Redis, and then for a while not at all."""
+"""A call waits no longer for Redis, and after that none does."""
 REST_S = 1.0
+PROBE = "realms:probe"
+AWAY = (redis.RedisError, OSError)
+"""What is raised where it is away."""
 log = structlog.get_logger()
 
 
@@ -24,26 +26,31 @@ def connect(settings: Settings) -> redis.Redis | None:
 
 
 class Breaker:
-    """Remembers that Redis is away, so that not every call waits to find out."""
+    """Remembers that Redis is away, so that a call waits at most once to find out; looks for it beside the calls."""
 
-    def __init__(self) -> None:
-        self._rests_until = 0.0
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
         self._away = False
 
     @property
     def closed(self) -> bool:
         """Whether Redis may be asked."""
-        return time.monotonic() >= self._rests_until
+        return not self._away
 
     def failed(self, error: Exception) -> None:
-        """It did not answer."""
-        self._rests_until = time.monotonic() + REST_S
+        """It did not answer, or not as it should."""
         if not self._away:
             self._away = True
             log.warning("redis_away", error=type(error).__name__)
+            gevent.spawn(self._look_for_it)
 
-    def answered(self) -> None:
-        """It did."""
-        if self._away:
+    def _look_for_it(self) -> None:
+        """Wait until it takes something again: one whose memory is full answers, and is of no use."""
+        while self._away:
+            gevent.sleep(REST_S)
+            try:
+                self._client.set(PROBE, "1", px=1000)
+            except AWAY:
+                continue
             self._away = False
             log.info("redis_back")

@@ -16,13 +16,12 @@ import structlog
 from gevent.event import Event
 
 from app.services.board import Alone, Take
-from app.services.shared import Breaker
+from app.services.shared import AWAY, Breaker
 
 PREFIX = "realms:board:"
 CHANNEL = "realms:board"
 AT_ONCE = 500
 WAITING_MAX = 20_000
-AWAY = (redis.RedisError, OSError)
 log = structlog.get_logger()
 
 
@@ -44,11 +43,11 @@ class SharedBoard:
 
     shared = True
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, breaker: Breaker | None = None) -> None:
         self._client = client
         self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._alone = Alone()
-        self._breaker = Breaker()
+        self._breaker = breaker or Breaker(client)
         self._takes: dict[str, Take] = {}
         self._waiting: dict[tuple[str, str], News] = {}
         self._released: list[str] = []
@@ -88,7 +87,6 @@ class SharedBoard:
         except AWAY as error:
             self._breaker.failed(error)
             return True
-        self._breaker.answered()
         if not taken:
             self._alone.release(key)
         return bool(taken)
@@ -123,8 +121,6 @@ class SharedBoard:
         except AWAY as error:
             self._breaker.failed(error)
             self._waiting = {(news.topic, news.key): news for news in told} | self._waiting
-        else:
-            self._breaker.answered()
 
     # -- listening ----------------------------------------------------------------------------------------------------
     def _listen_for_ever(self) -> None:
@@ -151,7 +147,6 @@ class SharedBoard:
                 told = self._client.get(name)
                 if told:
                     self._hear(told)
-        self._breaker.answered()
 
     def _hear(self, told: Any) -> None:
         try:

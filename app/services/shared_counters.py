@@ -7,6 +7,7 @@ Redis is away each worker holds calls to its share of the limits by itself.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import Any
 
 import gevent
@@ -15,7 +16,7 @@ from gevent.event import Event
 
 from app.protocol.limit import Measure
 from app.services.counters import Counters, Full, Want
-from app.services.shared import Breaker
+from app.services.shared import AWAY, Breaker
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
@@ -23,7 +24,6 @@ LEASE_S = 30
 RENEW_S = 10.0
 KEEP_S = 86_400
 """How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
-AWAY = (redis.RedisError, OSError)
 
 TAKE = """
 local call, until_ms, now_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -50,13 +50,32 @@ return {'ok', unpack(used)}
 to be asked for), seconds to keep it, and whether a dead worker's reservation falls away."""
 
 GIVE = """
+local lease = 'realms:lease:' .. ARGV[1]
 for i, key in ipairs(KEYS) do
-  if redis.call('EXISTS', key) == 1 then redis.call('INCRBY', key, ARGV[i + 1]) end
+  local change, reserved = tonumber(ARGV[2 * i]), ARGV[2 * i + 1]
+  if reserved ~= '' and redis.call('HEXISTS', lease, key) == 0 then change = change + tonumber(reserved) end
+  if change ~= 0 and redis.call('EXISTS', key) == 1 then redis.call('INCRBY', key, change) end
 end
-redis.call('DEL', 'realms:lease:' .. ARGV[1])
+redis.call('DEL', lease)
 return redis.call('ZREM', 'realms:leases', ARGV[1])
 """
-"""Brings reservations to what was used, and ends the lease."""
+"""Brings reservations to what was used, and ends the lease. For each key: the change, and what was reserved ('' where
+that doesn't fall away): of a reservation that is not there any more nothing has to be taken back."""
+
+RESTORE = """
+local lease = 'realms:lease:' .. ARGV[1]
+for i = 3, #ARGV, 4 do
+  local key = ARGV[i]
+  if redis.call('HEXISTS', lease, key) == 0 and (ARGV[i + 3] == '1' or redis.call('EXISTS', key) == 1) then
+    redis.call('INCRBY', key, ARGV[i + 1])
+    redis.call('EXPIRE', key, ARGV[i + 2])
+    redis.call('HSET', lease, key, ARGV[i + 1])
+  end
+end
+if redis.call('EXISTS', lease) == 1 then redis.call('ZADD', 'realms:leases', ARGV[2], ARGV[1]) end
+"""
+"""Reserves again what a call holds and Redis has forgotten. For each key: itself, the amount, seconds to keep it, and
+whether it counts from nothing; what was spent before has to be asked for first, by the next call."""
 
 SWEEP = """
 local dead = redis.call('ZRANGEBYSCORE', 'realms:leases', '-inf', ARGV[1], 'LIMIT', 0, 100)
@@ -76,14 +95,16 @@ return #dead
 class SharedCounters(Counters):
     """Counts in Redis; in this process, by the worker's share, while Redis is away."""
 
-    def __init__(self, client: redis.Redis, *, share: int) -> None:
+    def __init__(self, client: redis.Redis, *, share: int, breaker: Breaker | None = None) -> None:
         super().__init__(share=share)
         self._client = client
         self._take: Any = client.register_script(TAKE)
         self._give: Any = client.register_script(GIVE)
+        self._restore: Any = client.register_script(RESTORE)
         self._sweep: Any = client.register_script(SWEEP)
-        self._breaker = Breaker()
-        self._live: dict[str, None] = {}
+        self._breaker = breaker or Breaker(client)
+        self._live: dict[str, dict[str, Want]] = {}
+        """What the calls under way have reserved, by their ids and by key."""
         self._given: list[tuple[str, list[tuple[str, int]]]] = []
         self._wake = Event()
 
@@ -119,10 +140,9 @@ class SharedCounters(Counters):
         known: dict[int, int] = {}
         while True:
             told = self._take([PREFIX + want.key for want in wants], _arguments(call_id, wants, known))
-            self._breaker.answered()
             if told[0] == "ok":
-                if any(_falls_away(want) for want in wants):
-                    self._live[call_id] = None
+                if leased := {want.key: want for want in wants if _falls_away(want)}:
+                    self._live[call_id] = leased
                 return [int(used) for used in told[1:]]
             want = wants[told[1] - 1]
             if told[0] == "full":
@@ -147,16 +167,29 @@ class SharedCounters(Counters):
     def _give_back(self) -> None:
         while self._given:
             call_id, changes = self._given[0]
-            self._give([PREFIX + key for key, _ in changes], [call_id, *(change for _, change in changes)])
+            leased = self._live.get(call_id, {})
+            amounts = [(change, leased[key].amount if key in leased else "") for key, change in changes]
+            self._give([PREFIX + key for key, _ in changes], [call_id, *chain.from_iterable(amounts)])
             self._given.pop(0)
             self._live.pop(call_id, None)
 
     def _renew(self) -> None:
         now = _now_ms()
-        live = dict.fromkeys(self._live, now + LEASE_S * 1000)
+        until = now + LEASE_S * 1000
+        live = list(self._live)
         if live:
-            self._client.zadd(LEASES, live, xx=True)
+            known = self._client.zmscore(LEASES, live)
+            self._client.zadd(LEASES, dict.fromkeys(live, until), xx=True)
+            for call_id in (call_id for call_id, score in zip(live, known, strict=True) if score is None):
+                self._reserve_again(call_id, now, until)
         self._sweep([], [now])
+
+    def _reserve_again(self, call_id: str, now: int, until: int) -> None:
+        """A Redis that was emptied or started anew, or others that thought us dead, have forgotten a call."""
+        held = self._live.get(call_id, {}).values()  # it may have ended meanwhile
+        wanted = [(PREFIX + want.key, want.amount, _keep_s(want, now), int(want.base is None)) for want in held]
+        if wanted:
+            self._restore([], [call_id, until, *chain.from_iterable(wanted)])
 
 
 def _arguments(call_id: str, wants: list[Want], known: dict[int, int]) -> list[Any]:
@@ -164,9 +197,12 @@ def _arguments(call_id: str, wants: list[Want], known: dict[int, int]) -> list[A
     arguments: list[Any] = [call_id, now + LEASE_S * 1000, now]
     for number, want in enumerate(wants):
         base: Any = known.get(number, 0 if want.base is None else "")
-        keep = KEEP_S if want.span.end is None else max(1, want.span.end - now // 1000 + 60)
-        arguments += [want.amount, want.rule.most, base, keep, int(_falls_away(want))]
+        arguments += [want.amount, want.rule.most, base, _keep_s(want, now), int(_falls_away(want))]
     return arguments
+
+
+def _keep_s(want: Want, now_ms: int) -> int:
+    return KEEP_S if want.span.end is None else max(1, want.span.end - now_ms // 1000 + 60)
 
 
 def _falls_away(want: Want) -> bool:

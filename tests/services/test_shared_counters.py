@@ -134,3 +134,33 @@ def test_while_redis_is_away_each_worker_has_its_share():
         counters.take("c", [want(8)])
     counters.give("b", [("k", -1)])
     counters.take("c", [want(8)])
+
+
+@pytest.mark.fault("X-13")
+def test_what_calls_hold_is_reserved_again_where_redis_has_forgotten_it(workers, client):
+    for n in range(3):
+        workers[n % 2].take(f"call-{n}", [want(4), want(100, 30, key="money", base=lambda: 10, measure=Measure.DAY)])
+    client.flushdb()
+    workers[2].take("new", [want(4), want(100, 30, key="money", base=lambda: 10, measure=Measure.DAY)])
+    for worker in workers:
+        worker._renew()
+        worker._renew()
+    assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("4", "130")
+    with pytest.raises(Full):
+        workers[3].take("too many", [want(4)])
+    for n in range(3):
+        workers[n % 2].give(f"call-{n}", [("k", -1), ("money", -25)])
+    workers[2].give("new", [("k", -1), ("money", -25)])
+    for worker in workers:
+        give_back(worker)
+    assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("0", "30")
+
+
+@pytest.mark.fault("X-13")
+def test_what_redis_has_forgotten_is_not_taken_back_from_others(workers, client):
+    workers[0].take("old", [want(1), want(99, 30, key="money", measure=Measure.DAY)])
+    client.flushdb()
+    workers[1].take("new", [want(1), want(99, 30, key="money", measure=Measure.DAY)])
+    workers[0].give("old", [("k", -1), ("money", -25)])
+    give_back(workers[0])
+    assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("1", "35")
