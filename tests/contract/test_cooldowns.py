@@ -37,24 +37,30 @@ def keys(sim, since):
 
 
 @pytest.mark.acceptance("H-3")
+@pytest.mark.fault("X-8")
 @talks
-def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, recovered, talk):
+def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, recovered, talk, capsys):
     model = model_of(talk, ALONE)
     plan(sim, "status=500", times=3)
     for _ in range(3):
         assert call(house, talk, model=model).status == 502
-    since, asked_before = time.monotonic(), sim.count()
-    took = []
-    for _ in range(3):
+    back, asked_before, took = time.monotonic() + COOLDOWN_S, sim.count(), []
+    while True:
         before = time.monotonic()
-        refused = call(house, talk, model=model)
+        got = call(house, talk, model=model)
+        if got.status == 200:
+            break
+        assert got.status == (529 if talk is MESSAGES else 503)
+        assert got.headers["retry-after"] == "1"
         took.append(time.monotonic() - before)
-    assert min(took) < 0.1  # 50 ms, and a connection, on a machine that has other work
-    assert refused.status == (529 if talk is MESSAGES else 503)
-    assert refused.headers["retry-after"] == "1"
-    assert asked(sim, asked_before) == []
-    time.sleep(max(0.0, since + COOLDOWN_S - time.monotonic()) + 0.05)
-    assert call(house, talk, model=model).status == 200
+        if time.monotonic() < back - 0.1:
+            assert asked(sim, asked_before) == []
+    late = before - back
+    told = sorted(took)[len(took) // 2]
+    with capsys.disabled():
+        print(f"\nall out, {talk.name}: told {len(took)} times, p50 {told * 1000:.1f} ms; served {late:+.2f} s after")
+    assert told < 0.5  # ten times what is promised: this machine may have other work
+    assert late < 1.0 + COOLDOWN_S
 
 
 @talks

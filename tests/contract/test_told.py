@@ -3,6 +3,7 @@
 import anthropic
 import openai
 import pytest
+from openai.types.responses import ResponseErrorEvent
 
 from app.protocol.endpoints import ENDPOINTS
 from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, call, name_of
@@ -63,7 +64,7 @@ def test_the_sdks_read_an_error_event_as_one(sdk, sim, talk, options):
 
     if talk is RESPONSES:
         read()
-        assert seen[-1].type == "error"
+        assert isinstance(seen[-1], ResponseErrorEvent)
         assert seen[-1].message
         assert isinstance(seen[-1].sequence_number, int)
     else:

@@ -59,10 +59,6 @@ COVERED_ELSEWHERE = {
         "continuations, in memory and as calls",
     ),
     "services/probe.py": (["services/test_upstreams.py"], "each step of a test, against a real socket"),
-    "services/shared.py": (
-        ["services/test_shared_counters.py"],
-        "a client, and what stands in for it while it is away",
-    ),
     "services/resealing.py": (["services/test_upstreams.py"], "secrets of upstreams, under another vault key"),
     "services/schema.py": (["test_migrations.py"], "migrations, alone and in a crowd"),
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),
