@@ -1,13 +1,17 @@
-"""An upstream's answer as it comes in: a strict, bounded HTTP/1.1 response reader over llhttp (RFC 9112).
+"""An upstream's answer as it comes in: a strict, bounded HTTP/1.1 response reader (RFC 9112).
 
-It has the face that ``requests`` expects of a response's ``raw``.
+One that is plain beyond doubt, with a whole head in its first read and a body of stated length, is read here; every
+other one by llhttp. It has the face that ``requests`` expects of a response's ``raw``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import httptools
 
@@ -18,10 +22,11 @@ HEAD_MAX = 64 * 1024
 HEADERS_MAX = 256
 INFORMATIONAL_MAX = 16
 _DECODED = {"gzip", "x-gzip", "deflate"}
-
-
-_NAMES_MAX = 1024
-_names: dict[bytes, str] = {}
+_PLAIN = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) [\t -~]*+\r\n((?:[A-Za-z0-9-]++:[\t -~]*+\r\n){1,100}+)\r\n")
+_BODILESS = frozenset({204, 205, 304})
+_KEEPS = {"": True, "keep-alive": True, "close": False}
+_LENGTH_DIGITS = 15
+_UNUSUAL = frozenset({"transfer-encoding", "upgrade", "proxy-connection"})
 
 
 class BrokenAnswerError(Exception):
@@ -39,7 +44,9 @@ class Answer:
         self._done: Callable[[bool], None] | None = done
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called for each chunk, which streams have one of for each event
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = None
+        self._left = -1
+        """Bytes of a plain body that are still to come; less than none where llhttp has to tell."""
         self._after_whole: int | None = None
         self._inflater: Inflater | None = None
         self._pending: Iterator[bytes] = iter(())
@@ -51,6 +58,7 @@ class Answer:
         self._kept_alive = False
         self.status = 0
         self.headers: list[tuple[str, str]] = []
+        self._told: dict[str, str] | None = None
         self.complete = False
         self.waited = True
         self.read_size = READ_SIZE
@@ -64,8 +72,7 @@ class Answer:
             return
         if len(self.headers) >= HEADERS_MAX:
             raise BrokenAnswerError("too many headers")
-        told = _names.get(name) or _name(name)
-        self.headers.append((told, value.decode("latin-1")))
+        self.headers.append((_name(name), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         if self._head_done:
@@ -89,20 +96,41 @@ class Answer:
     def read_head(self) -> None:
         """Wait for status and headers. Raises ``BrokenAnswerError``, ``WireError``, or ``Silence``: then it goes on."""
         while not self._head_done:
-            self._wire.wait()  # first: nothing is there yet, and to be told so would cost more
             data = self._first_bytes()
+            begins = not self._head_size
             self._head_size += len(data)
-            self._feed(data)
+            if not (begins and self._take_plain(data)):
+                self._feed(data)
             if self._head_size > HEAD_MAX and not self._head_done:
                 raise BrokenAnswerError("the headers are too large")
         self._choose_decoder()
 
+    def _take_plain(self, data: bytes) -> bool:
+        """Take the head that ``data`` begins with, and what follows; False where it isn't whole or isn't plain."""
+        match = _PLAIN.match(data, 0, HEAD_MAX)
+        if match is None:
+            return False
+        headers = []
+        for line in match[2].decode().split("\r\n")[:-1]:
+            name, _, value = line.partition(":")
+            headers.append((_lower(name), value.strip(" \t")))
+        told = dict(headers)
+        keeps = _KEEPS.get(told.get("connection", "").lower())
+        length, status = told.get("content-length", ""), int(match[1])
+        if len(told) != len(headers) or not told.keys().isdisjoint(_UNUSUAL) or keeps is None or status in _BODILESS:
+            return False
+        if not length.isdecimal() or len(length) > _LENGTH_DIGITS:
+            return False
+        self.status, self.headers, self._told = status, headers, told
+        self._left, self._kept_alive, self._head_done = int(length), keeps, True
+        self._feed(data[match.end() :])
+        return True
+
     def header(self, name: str) -> str:
-        """Return a header's value, empty where there is none."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return ""
+        """Return a header's value, empty where there is none; the first where there are several."""
+        if self._told is None:
+            self._told = dict(reversed(self.headers))
+        return self._told.get(name, "")
 
     def read_now(self) -> bytes | None:
         """Return what has come of the body, None when that is nothing, ``b""`` at its end; never waits.
@@ -170,14 +198,14 @@ class Answer:
         done, self._done = self._done, None
         if done:
             self._take_end()
-            done(self._kept_alive and not self._tainted)
+            done(self.complete and self._kept_alive and not self._tainted)
 
     release_conn = close
 
     def _first_bytes(self) -> bytes:
         """Read a part of the head. Only before its first byte may the caller try another connection."""
         try:
-            data = self._wire.read()
+            data = self._wire.read_later()
         except WireError as error:
             raise BrokenAnswerError(str(error)) if self._head_size else error from None
         if not data:
@@ -216,6 +244,11 @@ class Answer:
         return b""
 
     def _feed(self, data: bytes) -> None:
+        if self._left >= 0:
+            self._take_sized(data)
+            return
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -225,6 +258,16 @@ class Answer:
         if self._after_whole is not None:
             del self._pieces[self._after_whole :]
             self._after_whole = None
+
+    def _take_sized(self, data: bytes) -> None:
+        """Take a part of a plain body; what follows it is junk, and the connection isn't used again."""
+        left = self._left
+        if len(data) > left:
+            self._tainted, data = True, data[:left]
+        if data:
+            self._pieces.append(data)
+        self._left = left - len(data)
+        self.complete = not self._left
 
     def _choose_decoder(self) -> None:
         encoding = self.header("content-encoding").strip().lower()
@@ -242,9 +285,12 @@ class Answer:
             raise BrokenAnswerError(str(error)) from error
 
 
+@lru_cache(maxsize=1024)
 def _name(raw: bytes) -> str:
     """Return a header's name in lower case, and remember it: the same few come with every answer."""
-    name = raw.decode("latin-1").lower()
-    if len(_names) < _NAMES_MAX:
-        _names[raw] = name
-    return name
+    return raw.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=1024)
+def _lower(name: str) -> str:
+    return name.lower()

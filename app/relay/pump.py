@@ -110,13 +110,13 @@ class Pump:
     def _await_upstream(self) -> None:
         if not self._reading:
             self._reading = True
-            self._source.readable.start(self._advance)
+            self._source.watch(self._advance)
         if self._stream.holds_more:
             gevent.get_hub().loop.run_callback(self._advance_again)
 
     def _pause(self) -> None:
         self._reading = False
-        self._source.readable.stop()
+        self._source.unwatch()
 
     def _await_client(self) -> None:
         self._pause()

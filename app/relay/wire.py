@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from errno import EINPROGRESS
 from typing import Any, ClassVar
@@ -37,11 +38,13 @@ class Silence(Exception):  # noqa: N818 - a state, not a mistake
 class Wire:
     """A connected socket. ``waited`` tells whether the last read had to wait.
 
-    ``readable`` and ``writable`` are its watchers in the hub's loop, for who waits without a greenlet. ``buffers``
-    tells that bytes may lie read but undelivered, where no watcher sees them.
+    One watcher in the hub's loop tells that something can be read. It stays on from wait to wait, because to start and
+    stop it costs a call of the system each, and goes off by itself when something comes that nobody waits for.
+    ``writable`` is the other one, for who waits without a greenlet. ``buffers`` tells that bytes may lie read but
+    undelivered, where no watcher sees them.
     """
 
-    __slots__ = ("_sock", "_waiting", "readable", "waited", "writable")
+    __slots__ = ("_readable", "_sock", "_waiting", "_watching", "waited", "writable")
 
     buffers: ClassVar[bool] = False
 
@@ -49,7 +52,8 @@ class Wire:
         self._sock = sock
         self._waiting: greenlet | None = None
         loop = gevent.get_hub().loop
-        self.readable = loop.io(sock.fileno(), _READ)
+        self._readable = loop.io(sock.fileno(), _READ)
+        self._watching = False
         self.writable = loop.io(sock.fileno(), _WRITE)
         self.waited = False
 
@@ -62,29 +66,44 @@ class Wire:
                 return data
             self.wait()
 
+    def read_later(self, size: int = READ_SIZE) -> bytes:
+        """As ``read``, for who can't have anything yet: waits before it tries. Raises ``WireError``, ``Silence``."""
+        while True:
+            self.wait()
+            data = self._receive(size)
+            if data is not None:
+                return data
+
     def read_now(self, size: int = READ_SIZE) -> bytes | None:
         """Return what is there without waiting, None when that is nothing; ``b""`` at the end. Raises ``WireError``."""
         return self._receive(size)
-
-    def peek(self, size: int) -> bytes:
-        """Wait for something, and return what is there without taking it; ``b""`` at the end. Raises ``WireError``."""
-        while True:
-            self.wait()
-            try:
-                return self._sock.recv(size, socket.MSG_PEEK)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise WireError(str(error)) from error
 
     def wait(self) -> None:
         """Wait until there is something to read, or the connection has ended. Raises ``Silence`` when nudged."""
         self.waited = True
         self._waiting = getcurrent()
+        if not self._watching:
+            self.watch(self._came)
         try:
-            gevent.get_hub().wait(self.readable)
+            gevent.get_hub().switch()
         finally:
             self._waiting = None
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call back, in the hub, whenever there is something to read, until ``unwatch`` or the next ``wait``."""
+        self._watching = True
+        self._readable.start(callback)
+
+    def unwatch(self) -> None:
+        """Call nobody back any more."""
+        self._watching = False
+        self._readable.stop()
+
+    def _came(self) -> None:
+        if self._waiting is None:
+            self.unwatch()
+        else:
+            self._waiting.switch()
 
     def nudge(self) -> None:
         """Let whoever waits for something to read see ``Silence``."""
@@ -115,6 +134,8 @@ class Wire:
 
     def usable(self) -> bool:
         """Whether an idle connection can be used again: nothing to read, and not ended by the other side."""
+        if self._watching:
+            return True  # the loop would have told of anything else
         try:
             self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -135,7 +156,7 @@ class Wire:
 
     def let_go(self) -> None:
         """Stop watching; the socket goes on as another's."""
-        self.readable.close()
+        self._readable.close()
         self.writable.close()
 
     def _receive(self, size: int) -> bytes | None:
@@ -188,6 +209,8 @@ class TlsWire(Wire):
 
     def usable(self) -> bool:
         """As for a plain wire; session tickets that came meanwhile are taken in and don't count as data."""
+        if self._watching:
+            return True
         try:
             raw = super()._receive(READ_SIZE)
             if raw is None:

@@ -1,7 +1,7 @@
 """Serves plain requests with few words: one read, the application called as WSGI, head and first bytes in one send.
 
-Whatever isn't plain beyond doubt is left on the socket for gunicorn's own code, with all that it judges and limits;
-so a connection that began here may go on there, and two readers never disagree about one request.
+Whatever isn't plain beyond doubt is given to gunicorn's own code as it came, with all that it judges and limits; so a
+connection that began here may go on there, and two readers never disagree about one request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from app.server.connections import Connections
     from app.server.head import Head
 
-PEEK = 64 * 1024
+READ = 64 * 1024
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _Socket: type[socket.socket] = get_original("socket", "socket")
 
@@ -41,13 +41,15 @@ _Socket: type[socket.socket] = get_original("socket", "socket")
 class Visitor:
     """One client's connection: its wire, and what is the same in the environ of each of its requests."""
 
-    __slots__ = ("address", "environ", "listener", "sock", "wire")
+    __slots__ = ("address", "ahead", "environ", "listener", "sock", "wire")
 
     def __init__(self, client: Any, address: Any, listener: Any, environ: dict[str, Any]) -> None:
         server = listener.getsockname()
         self.sock = _Socket(client.family, client.type, client.proto, fileno=client.detach())
         self.sock.settimeout(0)
         self.wire = Wire(self.sock)
+        self.ahead = b""
+        """What was read beyond the last request."""
         self.listener = listener
         self.address = address
         self.environ = environ | {
@@ -57,6 +59,19 @@ class Visitor:
             "SERVER_NAME": server[0],
             "SERVER_PORT": str(server[1]),
         }
+
+
+class Begun(hub_socket.socket):
+    """A socket of which something was read already: that comes first."""
+
+    ahead = b""
+
+    def recv(self, *args: Any) -> bytes:
+        """As ever, but what was read already has no other size than its own."""
+        if self.ahead:
+            data, self.ahead = self.ahead, b""
+            return data
+        return bytes(super().recv(*args))
 
 
 class Lean:
@@ -89,8 +104,8 @@ class Lean:
     def _serve(self, visitor: Visitor) -> None:
         """Serve requests as long as they are plain and the connection lasts."""
         try:
-            while (head := self._next(visitor)) is not None:
-                if not self._answer(visitor, head):
+            while (came := self._next(visitor)) is not None:
+                if not self._answer(visitor, *came):
                     return
         except (OSError, EOFError):
             self._close(visitor)
@@ -100,34 +115,41 @@ class Lean:
             self._close(visitor)
             raise
 
-    def _next(self, visitor: Visitor) -> Head | None:
-        """Wait for a request and return its head; None when the connection is over, or gunicorn's from here on."""
-        self._connections.idles(visitor.sock, since=time.monotonic())
-        try:
-            seen = visitor.wire.peek(PEEK)
-        finally:
-            self._connections.serves(visitor.sock)
-        if not seen:
+    def _next(self, visitor: Visitor) -> tuple[Head, bytes] | None:
+        """Wait for a request; return its head, and what came behind that. None when the connection isn't ours any more.
+
+        It is over then, or gunicorn's from here on.
+        """
+        data, visitor.ahead = visitor.ahead, b""
+        if not data:
+            self._connections.idles(visitor.sock, since=time.monotonic())
+            try:
+                data = visitor.wire.read_later(READ)
+            finally:
+                self._connections.serves(visitor.sock)
+        if not data:
             self._close(visitor)
             return None
-        head = heads.read(seen)
+        head = heads.read(data)
         if head is None:
-            self._hand_over(visitor)
-        return head
+            self._hand_over(visitor, data)
+            return None
+        return head, data[head.size :]
 
-    def _hand_over(self, visitor: Visitor) -> None:
-        """Let gunicorn serve this connection from here on; nothing was taken off its socket."""
+    def _hand_over(self, visitor: Visitor, data: bytes) -> None:
+        """Let gunicorn serve this connection from here on, beginning with what was read of it."""
         self._watch.forget(visitor.sock)
         visitor.wire.let_go()
-        client = hub_socket.socket(fileno=visitor.sock.detach())
+        client = Begun(fileno=visitor.sock.detach())
+        client.ahead = data
         try:
             self._gunicorns(visitor.listener, client, visitor.address)
         finally:
             self._connections.count -= 1
 
-    def _answer(self, visitor: Visitor, head: Head) -> bool:
+    def _answer(self, visitor: Visitor, head: Head, behind: bytes) -> bool:
         """Serve one request. False when the connection is another's from here on, or closed."""
-        body = self._body(visitor, head)
+        body = self._body(visitor, head, behind)
         environ = visitor.environ | head.environ
         environ["wsgi.input"] = body
         response = Response(head.environ["REQUEST_METHOD"], closes=head.closes or not self._worker.alive)
@@ -145,13 +167,12 @@ class Lean:
         _read_past(body)
         return True
 
-    def _body(self, visitor: Visitor, head: Head) -> io.BytesIO | io.BufferedReader:
-        """Take the request off the socket; a body that isn't whole yet stays there until someone reads it."""
-        data = visitor.wire.read_now(min(head.size + head.length, PEEK)) or b""
-        begun = data[head.size :]
-        if len(begun) == head.length:
-            return io.BytesIO(begun)
-        return io.BufferedReader(Body(visitor.wire, begun=begun, length=head.length, wait_s=self._body_s), PEEK)
+    def _body(self, visitor: Visitor, head: Head, behind: bytes) -> io.BytesIO | io.BufferedReader:
+        """Return the body; one that isn't whole yet stays on the socket until someone reads it."""
+        if len(behind) >= head.length:
+            visitor.ahead = behind[head.length :]
+            return io.BytesIO(behind[: head.length])
+        return io.BufferedReader(Body(visitor.wire, begun=behind, length=head.length, wait_s=self._body_s), READ)
 
     def _pump(self, visitor: Visitor, response: Response, stream: Stream, source: Wire) -> bool:
         """Let the hub carry a stream. True when it is over already and the connection can go on."""
@@ -200,5 +221,5 @@ def _send(wire: Wire, response: Response, pieces: Iterable[bytes]) -> None:
 
 def _read_past(body: io.BufferedIOBase) -> None:
     """Take what the application left of the body, so that the next request can be read."""
-    while body.read(PEEK):
+    while body.read(READ):
         pass
