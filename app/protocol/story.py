@@ -16,7 +16,7 @@ from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 from app.protocol.record import End
-from app.protocol.usage import USAGE_OBJECT, Usage, from_events
+from app.protocol.usage import Usage, from_events
 
 HEAD_MAX = 4 * 1024
 TAIL_MAX = 8 * 1024
@@ -160,8 +160,13 @@ class ChatStory(Story):
 
     def _telling(self, block: bytes, at: int) -> int:
         found = super()._telling(block, at)
-        usage = _usage_from(block, at) if self._hides_usage else -1
+        usage = self._usage_chunk_in(block, at) if self._hides_usage else -1
         return found if usage < 0 else usage if found < 0 else min(found, usage)
+
+    def _usage_chunk_in(self, block: bytes, at: int) -> int:
+        """Return the index of the next chunk without choices, as the one with the usage is; -1 where there is none."""
+        found = block.find(b'"choices":[]', at)
+        return found if found >= 0 else block.find(b'"choices": []', at)
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         if event.data == b"[DONE]":
@@ -197,13 +202,6 @@ class MessagesStory(Story):
 
 
 STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesStory, ChatStory, MessagesStory)}
-
-
-def _usage_from(block: bytes, at: int) -> int:
-    """Return the index of the next usage object, -1 where there is none; most blocks don't even have the word."""
-    first = block.find(b'"usage"', at)
-    found = USAGE_OBJECT.search(block, first) if first >= 0 else None
-    return -1 if found is None else found.start()
 
 
 def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:

@@ -20,7 +20,7 @@ from app.protocol import sse
 from app.protocol.endpoints import Shape
 from app.protocol.tally import anthropic, is_anthropic, openai
 
-USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class UsageState(StrEnum):
@@ -108,7 +108,7 @@ def from_object(raw: Any, *, whole: bool = True, tier: Any = None) -> Usage:
 def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage:
     """Return the usage of a stream from its first and its last events; the last to name a count wins."""
     begun, _ = _first_usage(_telling_events(head)) if shape is Shape.MESSAGES else ({}, None)
-    ended, tier = _first_usage(reversed(list(_telling_events(tail))))
+    ended, tier = _first_usage(_telling_events_from_the_end(tail))
     told = {name: count for name, count in ended.items() if count is not None}
     return from_object((begun | told) or ended, whole=whole, tier=tier)
 
@@ -125,9 +125,18 @@ class _Holder(_Body):
 
 def _telling_events(block: bytes) -> Iterator[bytes]:
     """Yield the events that have a usage object; most chunks of a chat say only that theirs is null."""
-    for match in USAGE_OBJECT.finditer(block):
+    for match in _USAGE_OBJECT.finditer(block):
         start, end = sse.bounds(block, match.start())
         yield block[start:end]
+
+
+def _telling_events_from_the_end(block: bytes) -> Iterator[bytes]:
+    """The same, the last first: nothing before that is looked at."""
+    at = len(block)
+    while (at := block.rfind(b'"usage"', 0, at)) >= 0:
+        if _USAGE_OBJECT.match(block, at):
+            start, end = sse.bounds(block, at)
+            yield block[start:end]
 
 
 def _first_usage(events: Iterable[bytes]) -> tuple[dict[str, Any], Any]:

@@ -1,13 +1,14 @@
 """Waits for a piece of work without being bound to it: who asked for it may go on while the work goes on.
 
 The work runs in a greenlet of its own, entered and left by a plain switch, which costs next to nothing where it ends
-in time. Only one that doesn't is handed to the hub.
+in time. Only one that doesn't is handed to the hub. Such greenlets are used again: each new one costs the system a
+piece of memory for its frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import gevent
 from gevent.event import AsyncResult
@@ -15,7 +16,24 @@ from greenlet import getcurrent, greenlet
 
 from app.relay.wire import Silence
 
+IDLE_MAX = 64
 _T = TypeVar("_T")
+
+
+class _Worker(greenlet):  # type: ignore[misc]  # greenlet's types are not told
+    """Does one piece of work after another; between two of them it waits here."""
+
+    idle: ClassVar[list[_Worker]] = []
+
+    def run(self, work: Callable[[], None]) -> None:
+        while True:
+            work()
+            if len(self.idle) >= IDLE_MAX:
+                return
+            back, self.parent = self.parent, gevent.get_hub()
+            self.idle.append(self)
+            del work  # or all that it holds would live as long as nobody needs this one
+            work = back.switch()
 
 
 class Patience(Generic[_T]):
@@ -25,11 +43,12 @@ class Patience(Generic[_T]):
         self._work = work
         self._done: AsyncResult[Any] = AsyncResult()
         self._asker = getcurrent()
-        self._worker = greenlet(self._run)
+        self._worker = _Worker.idle.pop() if _Worker.idle else _Worker()
 
     def begin(self) -> _T:
         """Do the work and return what comes of it; raises what it raises, or ``Silence`` when interrupted."""
-        self._worker.switch()
+        self._worker.parent = self._asker
+        self._worker.switch(self._run)
         if not self._done.ready():
             self._worker.parent = gevent.get_hub()
             raise Silence
@@ -60,5 +79,5 @@ class Patience(Generic[_T]):
             self._done.set_exception(error)
 
     def _wake(self) -> None:
-        if self._worker.parent is self._asker and not self._done.ready():
+        if not self._done.ready() and self._worker.parent is self._asker:
             self._asker.switch()

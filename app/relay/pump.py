@@ -116,7 +116,7 @@ class Pump:
 
     def _pause(self) -> None:
         self._reading = False
-        self._source.unwatch()
+        self._source.rest()
 
     def _await_client(self) -> None:
         self._pause()

@@ -143,16 +143,17 @@ class RelayAdapter(BaseAdapter):
 def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> bytes:
     """Return the request as bytes, head and body in one, so that it leaves in one send."""
     body = request.body or b""
-    lines = [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in FRAMING]
+    head = _head(request.method, origin, target, tuple(request.headers.items()))
     length = f"content-length: {len(body)}\r\n\r\n" if body or request.method == "POST" else "\r\n"
-    head = "\r\n".join((_beginning(request.method, origin, target), *lines, length))
-    breaks = len(lines) + (5 if length != "\r\n" else 4)
-    if head.count("\r") != breaks or head.count("\n") != breaks:
+    return head + length.encode() + (body if isinstance(body, bytes) else body.encode())
+
+
+@lru_cache(maxsize=512)
+def _head(method: str | None, origin: Origin, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Return a request's head but for the body's length: the same few go out again and again."""
+    lines = [f"{method} {target} HTTP/1.1", f"host: {origin.authority}", "accept-encoding: identity"]
+    lines += [f"{name}: {value}" for name, value in headers if name.lower() not in FRAMING]
+    head = "\r\n".join((*lines, ""))
+    if head.count("\r") != len(lines) or head.count("\n") != len(lines):
         raise ValueError("a header or address may not hold a line break")
-    return head.encode("latin-1") + (body if isinstance(body, bytes) else body.encode())
-
-
-@lru_cache(maxsize=4096)
-def _beginning(method: str | None, origin: Origin, target: str) -> str:
-    """Return the first three lines of a request's head."""
-    return f"{method} {target} HTTP/1.1\r\nhost: {origin.authority}\r\naccept-encoding: identity"
+    return head.encode("latin-1")

@@ -94,6 +94,11 @@ class Wire:
         self._watching = True
         self._readable.start(callback)
 
+    def rest(self) -> None:
+        """Call nobody back any more who isn't waiting; the watcher stays on."""
+        if self._watching:
+            self._readable.callback = self._came
+
     def unwatch(self) -> None:
         """Call nobody back any more."""
         self._watching = False

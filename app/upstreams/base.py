@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -100,14 +101,18 @@ class Adapter:
         return None if call.body is None else call.body.body
 
     def _outgoing(self, call: Call, place: Place, body: bytes | None, *, object_id: str = "") -> Outgoing:
-        path = call.endpoint.path.replace("<object_id>", quote(object_id, safe=""))
-        path = path.replace("<item_id>", quote(call.item_id, safe=""))
         query = query_of(call, place.policy) if place.policy.query else call.query
-        url = join(place.base_url, path) + (f"?{query}" if query else "")
+        url = _address(place.base_url, call.endpoint.path, object_id, call.item_id) + (f"?{query}" if query else "")
         headers = (*call.headers, *self._credential(place.secret, place.policy.auth))
         if place.policy.set_headers:
             headers = (*headers, *((name.lower(), value) for name, value in place.policy.set_headers.items()))
         return Outgoing(call.endpoint.method, url, headers, body)
+
+
+@lru_cache(maxsize=1024)
+def _address(base_url: str, path: str, object_id: str, item_id: str) -> str:
+    path = path.replace("<object_id>", quote(object_id, safe="")).replace("<item_id>", quote(item_id, safe=""))
+    return join(base_url, path)
 
 
 def join(base_url: str, path: str) -> str:
