@@ -74,12 +74,13 @@ def openai(raw: dict[str, Any]) -> tuple[Counts, bool]:
     check = _Check(sound=sound)
     read = told.input_tokens_details or told.prompt_tokens_details or _NO_PART
     wrote = told.output_tokens_details or told.completion_tokens_details or _NO_PART
-    total = _first(told.input_tokens, told.prompt_tokens)
-    cached = check.within(_first(read.cached_tokens, told.prompt_cache_hit_tokens, told.cached_tokens), total)
+    total = _either(told.input_tokens, told.prompt_tokens)
+    hits = _either(told.prompt_cache_hit_tokens, told.cached_tokens)
+    cached = check.within(_either(read.cached_tokens, hits), total)
     left = None if total is None else total - (cached or 0)
     written = check.within(read.cache_write_tokens or None, left)
     fresh = None if left is None else left - (written or 0)
-    output = _completion(_first(told.output_tokens, told.completion_tokens), raw.get("total_tokens"), total)
+    output = _completion(_either(told.output_tokens, told.completion_tokens), raw.get("total_tokens"), total)
     return {
         "input": fresh,
         "cache_read": cached,
@@ -149,12 +150,9 @@ def _is_count(value: Any) -> bool:
     return whole and 0 <= value <= TOKENS_MAX
 
 
-def _first(*counts: int | None) -> int | None:
-    """Return the first count that was told."""
-    for count in counts:
-        if count is not None:
-            return count
-    return None
+def _either(count: int | None, other: int | None) -> int | None:
+    """Return the first of two counts that was told."""
+    return other if count is None else count
 
 
 class _Check:

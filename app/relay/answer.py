@@ -23,6 +23,7 @@ HEADERS_MAX = 256
 INFORMATIONAL_MAX = 16
 _DECODED = {"gzip", "x-gzip", "deflate"}
 _PLAIN = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) [\t -~]*+\r\n((?:[A-Za-z0-9-]++:[\t -~]*+\r\n){1,100}+)\r\n")
+_LINES = re.compile("([^:]+):([^\r]*)\r\n")
 _BODILESS = frozenset({204, 205, 304})
 _KEEPS = {"": True, "keep-alive": True, "close": False}
 _LENGTH_DIGITS = 15
@@ -108,12 +109,9 @@ class Answer:
     def _take_plain(self, data: bytes) -> bool:
         """Take the head that ``data`` begins with, and what follows; False where it isn't whole or isn't plain."""
         match = _PLAIN.match(data, 0, HEAD_MAX)
-        if match is None:
+        if match is None or b"ransfer-" in match[2]:
             return False
-        headers = []
-        for line in match[2].decode().split("\r\n")[:-1]:
-            name, _, value = line.partition(":")
-            headers.append((_lower(name), value.strip(" \t")))
+        headers = [(_lower(name), value.strip(" \t")) for name, value in _LINES.findall(match[2].decode())]
         told = dict(headers)
         keeps = _KEEPS.get(told.get("connection", "").lower())
         length, status = told.get("content-length", ""), int(match[1])

@@ -20,7 +20,7 @@ IDLE_MAX = 64
 _T = TypeVar("_T")
 
 
-class _Worker(greenlet):  # type: ignore[misc]  # greenlet's types are not told
+class _Worker(greenlet):
     """Does one piece of work after another; between two of them it waits here."""
 
     idle: ClassVar[list[_Worker]] = []
@@ -30,7 +30,7 @@ class _Worker(greenlet):  # type: ignore[misc]  # greenlet's types are not told
             work()
             if len(self.idle) >= IDLE_MAX:
                 return
-            back, self.parent = self.parent, gevent.get_hub()
+            back, self.parent = self.parent or gevent.get_hub(), gevent.get_hub()
             self.idle.append(self)
             del work  # or all that it holds would live as long as nobody needs this one
             work = back.switch()

@@ -10,7 +10,7 @@ import msgspec
 from app.protocol.call import Call, Place
 from app.protocol.endpoints import Kind, Shape
 from app.protocol.record import Attempt, End, Record
-from app.protocol.usage import UNKNOWN, Usage, tokens_of
+from app.protocol.usage import UNKNOWN, Usage, UsageState, tokens_of
 from app.relay.ports import Ledger
 from app.relay.watch import Cut
 
@@ -119,6 +119,8 @@ class Trace:
 
     def _known(self, end: End, usage: Usage) -> Usage:
         """Return the usage, with guesses where a provider took the call on and didn't tell what it came to."""
+        if usage.state is UsageState.REPORTED:
+            return usage
         accepted = self._attempts and 200 <= (self._attempts[-1].status or 0) < 300
         if not accepted or end in UNGUESSED or self.call.endpoint.kind is not Kind.CREATE:
             return usage

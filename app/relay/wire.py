@@ -97,7 +97,7 @@ class Wire:
     def rest(self) -> None:
         """Call nobody back any more who isn't waiting; the watcher stays on."""
         if self._watching:
-            self._readable.callback = self._came
+            self.watch(self._came)
 
     def unwatch(self) -> None:
         """Call nobody back any more."""

@@ -15,6 +15,7 @@ _PLAIN = re.compile(
     rb"(GET|HEAD|POST|DELETE) ((/(?!/)[A-Za-z0-9_.~:@=+,/-]*+)(?:\?([!\"$-~]*+))?) HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]++:[\t -~]*+\r\n){1,100}+)\r\n"
 )
+_LINES = re.compile("([^:]+):([^\r]*)\r\n")
 _UNUSUAL = frozenset({
     "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE", "HTTP_TRAILER",
 })  # fmt: skip
@@ -39,14 +40,10 @@ def read(data: bytes) -> Head | None:
     if match is None:
         return None
     method, target, path, query, block = match.groups()
-    lines = block.decode().split("\r\n")
-    environ: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        environ[_keys.get(name) or _key(name)] = value.strip(" \t")
+    lines = _LINES.findall(block.decode())
+    environ = {_keys.get(name) or _key(name): value.strip(" \t") for name, value in lines}
     if len(environ) != len(lines) or not environ.keys().isdisjoint(_UNUSUAL):
         return None
-    del environ[""]  # what follows the last line's end
     closes = _KEEPS.get(environ.get("HTTP_CONNECTION", "").lower())
     length = _length(environ, method)
     if closes is None or length is None or "HTTP_HOST" not in environ:

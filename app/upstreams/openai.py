@@ -32,7 +32,9 @@ class OpenAI(Adapter):
         return tuple(name for name in _chat_changes(call, call.body, _unwanted(target)) if name not in call.body)
 
     def _forced(self, call: Call, body: Envelope, target: Target) -> dict[str, bytes]:
-        return _chat_changes(call, body, _unwanted(target)) if call.endpoint.name == "chat.create" else {}
+        if call.endpoint.name != "chat.create" or not (call.stores or call.stream):
+            return {}
+        return _chat_changes(call, body, _unwanted(target))
 
     def _object_body(self, call: Call) -> bytes | None:
         if call.body is not None and call.endpoint.name == "chat.update" and "metadata" in call.body:
