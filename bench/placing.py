@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from app.protocol.call import Call, Place
-from app.protocol.conversation import conversation_of
+from app.protocol.conversation import by_its_beginning, conversation_of
 from app.services.affinity import Affinity
 from app.services.board import Alone
 from app.services.choosing import Signs
@@ -56,7 +56,7 @@ def placing(by: Router, chat: Call) -> Station:
 
 
 def placing_stations(chat: Call) -> Iterator[tuple[str, Station]]:
-    yield "conversation", lambda: conversation_of(chat)
+    yield "conversation", lambda: by_its_beginning(chat, conversation_of(chat))
     yield "placing, 1 route", placing(router(1), chat)
     for resting in (0, 1, 50):
         yield f"placing, 100 routes, {resting} of them out", placing(router(100, resting), chat)

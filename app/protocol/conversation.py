@@ -34,9 +34,10 @@ class Conversation(msgspec.Struct, frozen=True):
     """Which conversation a call belongs to.
 
     ``key`` is 32 hex digits, the caller's own and not to be turned back into what it was made of; empty where a call
-    is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning, which others
-    may share, and ``continues`` says whether there is more of it than that. ``sealed`` says that the body carries state
-    that only the account which made it can read, ``compacted`` that this state is what the conversation was so far.
+    is part of none. ``named`` says that the client gave it a name; otherwise it is known by its beginning, if somebody
+    looks, which others may share, and ``continues`` says whether there is more of it than that. ``sealed`` says that
+    the body carries state that only the account which made it can read, ``compacted`` that this state is what the
+    conversation was so far.
     """
 
     key: str = ""
@@ -66,11 +67,17 @@ def conversation_of(call: Call) -> Conversation:
     source, name = _by_header(call) or _by_body(body) or ("", b"")
     sealed = _is_sealed(call, body)
     compacted = sealed and _COMPACTED.search(body.raw("input") or b"") is not None
-    if source:
-        return Conversation(digest(call.caller, source, name), named=True, sealed=sealed, compacted=compacted)
-    beginning, continues = _beginning(call, body)
+    key = digest(call.caller, source, name) if source else ""
+    return Conversation(key, named=bool(source), sealed=sealed, compacted=compacted)
+
+
+def by_its_beginning(call: Call, conversation: Conversation) -> Conversation:
+    """Return a conversation that nobody named with the key that its beginning gives it; a named one as it is."""
+    if conversation.named or call.body is None or not call.endpoint.needs_model:
+        return conversation
+    beginning, continues = _beginning(call, call.body)
     key = digest(call.caller, "beginning", beginning) if beginning else ""
-    return Conversation(key, continues=continues, sealed=sealed, compacted=compacted)
+    return msgspec.structs.replace(conversation, key=key, continues=continues)
 
 
 def keys_of(caller: Caller, name: str) -> list[str]:
@@ -89,11 +96,11 @@ def digest(caller: Caller, source: str, name: bytes) -> str:
 
 
 def _by_header(call: Call) -> tuple[str, bytes] | None:
-    given = {name: value for name, value in call.headers if name in HEADERS}
-    for name in HEADERS:
-        if value := given.get(name):
-            return name, value.encode("utf-8", "replace")
-    return None
+    given = [(HEADERS.index(name), name, value) for name, value in call.headers if name in HEADERS and value]
+    if not given:
+        return None
+    _, name, value = min(given)
+    return name, value.encode("utf-8", "replace")
 
 
 def _by_body(body: Envelope) -> tuple[str, bytes] | None:

@@ -36,10 +36,12 @@ class Candidate(msgspec.Struct, frozen=True):
 class Tier:
     """Candidates of the same priority, of which each gets its weight's share."""
 
-    __slots__ = ("_cumulative", "_names", "members")
+    __slots__ = ("_cumulative", "_names", "members", "places")
 
     def __init__(self, members: Iterable[Candidate]) -> None:
         self.members = tuple(members)
+        self.places = sum(len(candidate.upstream.places) for candidate in self.members)
+        """How many there are to choose from."""
         self._names: frozenset[str] | None = None
         self._cumulative = list(accumulate(candidate.weight for candidate in self.members))
 

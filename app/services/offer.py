@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from app.protocol.call import Call, Target
-from app.protocol.conversation import Conversation, digest
+from app.protocol.conversation import Conversation, by_its_beginning, digest
 from app.protocol.errors import Problem, RelayError
 from app.services.candidates import Tier
 from app.services.choosing import Choice, Choosing, Signs, now_s
@@ -38,6 +38,8 @@ class Offer:
         self._call = call
         self._signs = signs
         self._tiers = tiers
+        if sum(tier.places for tier in tiers) > 1:  # with one place only there is nothing to remember
+            conversation = by_its_beginning(call, conversation)
         turn, own = _turn_keys(call), _conversation_keys(call, conversation)
         self._keys = turn + own
         # A beginning that others may share binds nobody: nothing is lost yet by going anywhere.
