@@ -40,6 +40,7 @@ from app.services.ledger import Ledger
 from app.services.limits import Limits as CallLimits
 from app.services.line import Line
 from app.services.load import Load
+from app.services.mail import Mail
 from app.services.meter import Meter
 from app.services.metrics import FOLDER as METRICS_FOLDER
 from app.services.metrics import Metrics, offered
@@ -74,6 +75,7 @@ class House:
     load: Load
     codex: CodexAccounts
     running: RunningBoard
+    mail: Mail
     settings: Settings
     started: bool = False
 
@@ -98,6 +100,7 @@ class House:
         self.alerts.start()
         self.codex.start()
         self.running.start()
+        self.mail.start()
 
     def stop(self) -> None:
         """Write what waits."""
@@ -108,8 +111,7 @@ class House:
 
 def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     """Put one application's parts together and hand each room its own."""
-    keys = settings.vault_keys.get_secret_value().replace(",", " ").split()
-    vault = Vault(keys)
+    vault = Vault(settings.vault_keys.get_secret_value().replace(",", " ").split())
     directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
     egress = Egress(settings)
     pen = Pen(engine, Journal(settings.data_dir / "journal"))
@@ -139,9 +141,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     )
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     under_way = RunningBoard(engine, directory, partial(running, watch.live))
-    app.extensions["realms"] = Context(
-        settings, vault, directory, egress, standings, Explainer(directory, signs, board), under_way
-    )
+    explainer, post = Explainer(directory, signs, board), Mail(settings, app.app_context)
+    app.extensions["realms"] = Context(settings, vault, directory, egress, standings, explainer, under_way, post)
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     house = House(
         directory,
@@ -157,6 +158,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         signs.load,
         codex,
         under_way,
+        post,
         settings,
     )
     app.extensions["realms.api"] = Machinery(

@@ -229,3 +229,23 @@ class ChoicesForm(Form):
     token_days = _number(_l("Longest life of new tokens, in days"), 0)
     contact = LineField(_l("Whom to ask for help"), [too_long(200)])
     admins_second_factor = BooleanField(_l("Administrators must have a second factor"))
+    registration = SelectField(_l("Who may make an account"))
+    mail_domains = LineField(
+        _l("Domains of addresses that may register"),
+        [too_long(500)],
+        render_kw={**NO_SPELLING, "placeholder": "example.com"},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = {
+            "closed": _("nobody"),
+            "invited": _("who is invited"),
+            "open": _("whoever has an address in a domain below"),
+        }
+        offer(self.registration, known)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What was entered, by the names of choices."""
+        return {name: value for name, value in self.data.items() if name != "csrf_token"}

@@ -53,10 +53,7 @@ def settings() -> ResponseReturnValue:
     form = ChoicesForm(obj=choices.present())
     if form.validate_on_submit():
         try:
-            chosen = Choices(
-                form.token_days.data, form.contact.data, admins_second_factor=form.admins_second_factor.data
-            )
-            choices.choose(chosen, actor=person().user)
+            choices.choose(Choices(**form.chosen), actor=person().user)
         except FieldError as error:
             form.refuse(error)
         else:

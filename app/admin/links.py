@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import abort, flash, redirect, render_template, request, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from app.admin import blueprint
 from app.admin.forms import InvitationForm
-from app.services import accounts, links, sign_ins, tokens
+from app.services import accounts, letters, links, sign_ins, tokens
 from app.services.accounts import AccountError
+from app.services.letters import mail
 from app.web.people import password_again, person
 
 if TYPE_CHECKING:
@@ -25,9 +27,13 @@ def invite() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             link = links.invite(email=form.email.data, role=form.role.data, actor=person().user)
+            if mail().offered:
+                letters.invitation(accounts.normal_email(form.email.data), link, language=str(get_locale()))
         except AccountError as error:
             form.refuse(error)
-    return render_template("admin/invite.html", form=form, link=link, invitations=links.invitations())
+    return render_template(
+        "admin/invite.html", form=form, link=link, invitations=links.invitations(), by_mail=mail().offered
+    )
 
 
 @blueprint.post("/users/invite/<digest>/withdraw")

@@ -104,6 +104,17 @@ def migrations() -> list[Check]:
     return [Check("migrations", OK, "as this release wants them")]
 
 
+def mail() -> list[Check]:
+    post = context().mail
+    if not post.offered:
+        return [Check("mail", OK, "none is sent (REALMS_SMTP_URL)")]
+    try:
+        return [Check("mail", OK, post.reach())]
+    except OSError as error:
+        fix = "Start the mail server, or mend REALMS_SMTP_URL (smtps://, smtp:// with STARTTLS, smtp+plain://)."
+        return [Check("mail", FAILED, f"{type(error).__name__}: {error}", fix)]
+
+
 def reach() -> list[Check]:
     enabled = [upstream for upstream in upstreams.list_all() if upstream.enabled]
     if not enabled:
@@ -137,6 +148,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     trusted_proxies,
     database,
     migrations,
+    mail,
     reach,
 )
 """In this order; a fatal finding ends the examination."""

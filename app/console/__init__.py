@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 blueprint = Blueprint("console", __name__)
 
 OPEN = frozenset(
-    {f"console.{name}" for name in ("login", "code", "setup", "language", "join", "reset", "check", "docs")}
+    {
+        f"console.{name}"
+        for name in ("login", "code", "setup", "language", "join", "reset", "forgot", "register", "check", "docs")
+    }
 )
 """What may be visited without a sign-in."""
 

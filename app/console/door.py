@@ -12,6 +12,7 @@ from app.console.forms import CodeForm, ConfirmForm, LoginForm, SetupForm
 from app.services import accounts, choices, second_factor, setup, sign_ins
 from app.services.accounts import AccountError
 from app.services.context import context
+from app.services.letters import mail
 from app.web import people
 from app.web.locale import COOKIE, LANGUAGES
 from app.web.people import person
@@ -65,7 +66,7 @@ def login() -> ResponseReturnValue:
         if status == HALFWAY:
             return redirect(url_for("console.code", next=request.args.get("next")))
     return render_template(
-        "console/login.html", form=form, setup_open=setup.is_open(), contact=choices.present().contact
+        "console/login.html", form=form, setup_open=setup.is_open(), chosen=choices.present(), by_mail=mail().offered
     ), status
 
 

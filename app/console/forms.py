@@ -147,6 +147,12 @@ class RevokeForm(Form):
     cut = BooleanField(_l("Also end its running calls"))
 
 
+class AddressForm(Form):
+    """Where to send a mail."""
+
+    email = LineField(_l("E-mail address"), required(254), render_kw=EMAIL)
+
+
 class JoinForm(Form):
     """Who has come by a one-time link; ``name`` is only asked of new users."""
 

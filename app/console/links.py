@@ -1,19 +1,24 @@
-"""Where one-time links lead: an account of one's own, another password."""
+"""Asking for one-time links by mail, and where such links lead: an account of one's own, another password."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from flask import abort, flash, redirect, render_template, request, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from app.console import blueprint
-from app.console.forms import JoinForm
-from app.services import links
+from app.console.forms import AddressForm, JoinForm
+from app.services import accounts, choices, letters, links
 from app.services.accounts import AccountError
+from app.services.letters import mail
 from app.web import people
+from app.web.tries import THROTTLED, may_mail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.typing import ResponseReturnValue
 
 
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 def join() -> ResponseReturnValue:
     """Let somebody who was invited make an account, and sign them in."""
     form = JoinForm()
-    link = _link(form, links.INVITE)
+    link = _link(form, links.TO_JOIN)
     if form.validate_on_submit():
         try:
             user = links.join(form.token.data or "", name=form.name.data, password=form.password.data)
@@ -37,7 +42,7 @@ def join() -> ResponseReturnValue:
 def reset() -> ResponseReturnValue:
     """Let somebody with an administrator's link choose another password."""
     form = JoinForm()
-    link = _link(form, links.RESET)
+    link = _link(form, links.TO_RESET)
     if form.validate_on_submit():
         try:
             links.reset(form.token.data or "", password=form.password.data)
@@ -49,9 +54,46 @@ def reset() -> ResponseReturnValue:
     return render_template("console/reset.html", form=form, email=link)
 
 
-def _link(form: JoinForm, purpose: str) -> str:
+@blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> ResponseReturnValue:
+    """Mail a way to another password; the answer is one for all addresses."""
+    if not mail().offered:
+        abort(404)
+    return _ask_for_mail("console/forgot.html", letters.to_another_password)
+
+
+@blueprint.route("/register", methods=["GET", "POST"])
+def register() -> ResponseReturnValue:
+    """Mail a way to an account to whoever may have one; the answer is one for all addresses of a domain."""
+    chosen = choices.present()
+    if not mail().offered or chosen.registration != choices.OPEN:
+        abort(404)
+    return _ask_for_mail("console/register.html", letters.to_an_account, welcome=chosen.may_register)
+
+
+def _ask_for_mail(
+    template: str, send: Callable[..., None], welcome: Callable[[str], bool] = bool
+) -> ResponseReturnValue:
+    """Take an address and send; each one that is asked for counts, so that nobody's box can be flooded."""
+    form, status, sent = AddressForm(), 200, False
+    if form.validate_on_submit():
+        try:
+            email = accounts.normal_email(form.email.data)
+            if not welcome(email):
+                raise AccountError("email", _("Addresses of this domain can't register here."))
+        except AccountError as error:
+            form.refuse(error)
+        else:
+            sent = may_mail(form, email)
+            status = 200 if sent else THROTTLED
+            if sent:
+                send(email, language=str(get_locale()))
+    return render_template(template, form=form, sent=sent), status
+
+
+def _link(form: JoinForm, purposes: tuple[str, ...]) -> str:
     """Return whose link this is; one that is unknown, used or old is a page that isn't there."""
     if request.method == "GET":
         form.token.data = request.args.get("token", "")
-    found = links.find(form.token.data or "", purpose)
+    found = links.find(form.token.data or "", purposes)
     return found.email if found else abort(404)

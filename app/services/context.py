@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.relay.egress import Egress
     from app.services.directory import Directory
     from app.services.explain import Explainer
+    from app.services.mail import Mail
     from app.services.running import RunningBoard
     from app.services.standing import Standings
     from app.services.vault import Vault
@@ -28,6 +29,7 @@ class Context:
     standings: Standings
     explainer: Explainer
     running: RunningBoard
+    mail: Mail
 
 
 def context() -> Context:

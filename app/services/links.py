@@ -1,4 +1,7 @@
-"""Links that work once: an invitation, and the way to another password that an administrator hands over."""
+"""Links that work once: to an account, by invitation or registration, and to another password, handed over or mailed.
+
+Their address is the configured one: what a request calls this host never gets into a link.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,29 @@ from sqlalchemy import CursorResult, delete, select
 from app.extensions import db
 from app.models import Link, User
 from app.models.base import utcnow
-from app.services import accounts
+from app.services import accounts, choices
 from app.services.accounts import AccountError
 from app.services.changes import change
 from app.services.context import context
 from app.services.fields import choice
 from app.services.wording import say as _
 
-INVITE, RESET = "invite", "reset"
-PATHS = {INVITE: "/join", RESET: "/reset"}
-LIFE = {INVITE: timedelta(days=7), RESET: timedelta(days=1)}
+INVITE, REGISTER, RESET, MAILED_RESET = "invite", "register", "reset", "mailed_reset"
+TO_JOIN, TO_RESET = (INVITE, REGISTER), (RESET, MAILED_RESET)
+PATHS = dict.fromkeys(TO_JOIN, "/join") | dict.fromkeys(TO_RESET, "/reset")
+LIFE = {
+    INVITE: timedelta(days=7),
+    REGISTER: timedelta(days=1),
+    RESET: timedelta(days=1),
+    MAILED_RESET: timedelta(hours=1),
+}
 
 
 def invite(*, email: str, role: str, actor: User) -> str:
     """Return the address at which somebody makes an account of their own. Raises ``AccountError``."""
     email = accounts.normal_email(email)
+    if choices.present().registration == choices.CLOSED:
+        raise AccountError("", _("Registration is closed: see the settings."))
     choice(role, field="role", known=accounts.ROLES, refuse=AccountError)
     if accounts.by_email(email) is not None:
         raise AccountError("email", _("Somebody has this e-mail address already."))
@@ -46,10 +57,33 @@ def to_reset(user_id: int, *, actor: User) -> str:
         return _new(Link(purpose=RESET, email=user.email, user_id=user_id))
 
 
-def find(secret: str, purpose: str) -> Link | None:
-    """Return the link of a secret; None when it is unknown, used or has run out."""
-    wanted = select(Link).where(Link.digest == _digest(secret), Link.purpose == purpose, Link.expires_at > utcnow())
-    return db.session.scalar(wanted)
+def mailed_reset(user: User) -> str:
+    """Return the address at which ``user`` chooses another password; an administrator's link stays good beside it."""
+    with change("user.reset_mail", f"user {user.email}", actor=None):
+        db.session.execute(delete(Link).where(Link.purpose == MAILED_RESET, Link.user_id == user.id))
+        return _new(Link(purpose=MAILED_RESET, email=user.email, user_id=user.id))
+
+
+def register(email: str) -> str:
+    """Return the address at which somebody who registers makes an account; an invitation stays good beside it."""
+    db.session.execute(delete(Link).where(Link.purpose == REGISTER, Link.email == email))
+    address = _new(Link(purpose=REGISTER, email=email, role=accounts.USER))
+    db.session.commit()
+    return address
+
+
+def find(secret: str, purposes: tuple[str, ...]) -> Link | None:
+    """Return the link of a secret; None when it is unknown, used, has run out, or settings let nobody join by it."""
+    alive = (Link.digest == _digest(secret), Link.purpose.in_(purposes), Link.expires_at > utcnow())
+    link = db.session.scalar(select(Link).where(*alive))
+    return link if link and _welcome(link) else None
+
+
+def _welcome(link: Link) -> bool:
+    chosen = choices.present()
+    if link.purpose == REGISTER:
+        return chosen.may_register(link.email)
+    return link.purpose != INVITE or chosen.registration != choices.CLOSED
 
 
 def invitations() -> list[Link]:
@@ -69,25 +103,27 @@ def withdraw(digest: str, *, actor: User) -> None:
 
 def join(secret: str, *, name: str, password: str) -> User:
     """Return the new user of an invitation; of two who use it at once one succeeds. Raises ``AccountError``."""
-    link = find(secret, INVITE)
+    link = find(secret, TO_JOIN)
     if link is None:
         raise _over()
     user = accounts.draft(email=link.email, password=password, name=name, role=link.role)
     with change("user.join", f"user {user.email}", actor=None) as told:
         _use(secret)
         accounts.add(user)
+        db.session.execute(delete(Link).where(Link.purpose.in_(TO_JOIN), Link.email == user.email))
         told.after = {"email": user.email, "name": user.name, "role": user.role}
     return user
 
 
 def reset(secret: str, *, password: str) -> User:
     """Return the user whose password is another now, with all sign-ins ended. Raises ``AccountError``."""
-    link = find(secret, RESET)
+    link = find(secret, TO_RESET)
     if link is None or link.user_id is None:
         raise _over()
     new_hash = accounts.new_hash(password, field="password")
     with change("user.password", f"user {link.email}", actor=None):
         _use(secret)
+        db.session.execute(delete(Link).where(Link.purpose.in_(TO_RESET), Link.user_id == link.user_id))
         return accounts.replace_hash(link.user_id, new_hash)
 
 

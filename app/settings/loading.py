@@ -18,7 +18,16 @@ from app.settings.values import MAKE_ONE, PREFIX
 from app.settings.whole import Settings
 
 EXIT_CONFIG = 78
-SECRET_NAMES = ("SECRET_KEY", "VAULT_KEYS", "DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD", "METRICS_TOKEN", "ALERT_URL")
+SECRET_NAMES = (
+    "SECRET_KEY",
+    "VAULT_KEYS",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "ADMIN_PASSWORD",
+    "METRICS_TOKEN",
+    "ALERT_URL",
+    "SMTP_URL",
+)
 NEEDED = ("secret_key", "vault_keys")
 """Secrets that nothing works without."""
 CLIENT_NAMES = frozenset({"REALMS_TOKEN"})
@@ -74,6 +83,8 @@ def _obstacles(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}WORKERS: more than one needs Redis: set {PREFIX}REDIS_URL, or workers to 1")
     if urlsplit(settings.alert_url.get_secret_value()).scheme not in {"", "http", "https"}:
         problems.append(f"{PREFIX}ALERT_URL: must be an http or https URL")
+    if settings.smtp_url.get_secret_value() and not settings.mail_from:
+        problems.append(f"{PREFIX}MAIL_FROM: is required with {PREFIX}SMTP_URL: the address that mail comes from")
     if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
         problems.append(f"{PREFIX}CA_FILE: {settings.ca_file} can't be read")
     return problems

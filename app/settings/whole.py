@@ -8,11 +8,12 @@ from pydantic import SecretStr, model_validator
 
 from app.settings.calling import Calling
 from app.settings.keeping import Keeping
+from app.settings.mailing import Mailing
 from app.settings.running import Running
 from app.settings.values import with_driver
 
 
-class Settings(Calling, Keeping, Running):
+class Settings(Calling, Keeping, Mailing, Running):
     """What one deployment runs with. Units stand in the names; secrets never show in ``repr``."""
 
     @model_validator(mode="after")

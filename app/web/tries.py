@@ -12,7 +12,7 @@ from app.services import second_factor
 from app.services.context import context
 from app.services.keys import mark
 from app.web import people
-from app.web.throttle import throttle
+from app.web.throttle import network, throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,16 @@ def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal
     throttle().succeeded(email, address)
     people.sign_in(user)
     return ENTERED
+
+
+def may_mail(form: Form, email: str) -> bool:
+    """Whether a mail may be sent to ``email`` for who asks; each that may counts, and ``form`` tells of the wait."""
+    subjects = (f"mail to {email}", f"mail from {network(request.remote_addr or '')}")
+    if wait_s := throttle().wait_s(subjects):
+        form.form_errors.append(_wait(wait_s))
+        return False
+    throttle().failed(subjects)
+    return True
 
 
 def _wait(seconds: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.extensions import db
-from app.services import accounts, catalog, tokens, upstreams
+from app.services import accounts, catalog, choices, tokens, upstreams
 from tests import live
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -43,7 +43,12 @@ def provider():
 def house(provider, tmp_path_factory):
     """A running Realms on SQLite with some life in it, and strings that would be scripts if anything let them."""
     folder = tmp_path_factory.mktemp("pages")
-    with live.database("sqlite", folder, "pages") as url, live.open_house(folder, url, provider) as running:
+    with (
+        live.database("sqlite", folder, "pages") as url,
+        live.open_house(
+            folder, url, provider, smtp_url="smtp+plain://127.0.0.1:9", mail_from="realms@example.com"
+        ) as running,
+    ):
         running.changed(lambda: _live_in(running))
         for n in range(6):
             answer = running.post("/v1/responses", {"model": "sim-1", "input": f"hello {n}"})
@@ -66,6 +71,7 @@ def _live_in(house):
     )
     catalog.import_models(house.upstreams["main"], {"sim-1": None, "sim-large": None}, actor=admin)
     catalog.import_models(house.upstreams["claude"], {"claude-opus-5": None}, actor=admin)
+    choices.choose(choices.Choices(registration="open", mail_domains="*"), actor=admin)
     db.session.commit()
 
 

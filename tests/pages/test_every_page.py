@@ -9,7 +9,7 @@ import pytest
 
 from tests.pages.looking import AXE, look
 
-OPEN = ["/login", "/docs", "/check"]
+OPEN = ["/login", "/forgot", "/register", "/docs", "/check"]
 ALICE = [
     "/",
     "/tokens",

@@ -32,7 +32,7 @@ def test_a_reset_link_changes_the_password_once_and_ends_sign_ins(admin, alice):
     browser = sign_ins.start(alice, user_agent="x")
     older = secret_of(links.to_reset(alice.id, actor=admin))
     secret = secret_of(links.to_reset(alice.id, actor=admin))
-    assert links.find(older, links.RESET) is None
+    assert links.find(older, links.TO_RESET) is None
     links.reset(secret, password="another good password")
     assert sign_ins.find(browser) is None
     assert accounts.authenticate("alice@example.com", "another good password")
@@ -42,9 +42,9 @@ def test_a_reset_link_changes_the_password_once_and_ends_sign_ins(admin, alice):
 
 def test_a_link_is_good_for_its_purpose_and_its_time_alone(admin, alice):
     secret = secret_of(links.to_reset(alice.id, actor=admin))
-    assert links.find(secret, links.INVITE) is None
+    assert links.find(secret, links.TO_JOIN) is None
     db.session.execute(update(Link).values(expires_at=utcnow() - timedelta(seconds=1)))
-    assert links.find(secret, links.RESET) is None
+    assert links.find(secret, links.TO_RESET) is None
 
 
 def test_who_is_there_already_is_not_invited(admin, alice):
@@ -57,4 +57,4 @@ def test_an_invitation_can_be_withdrawn(admin):
     secret = secret_of(links.invite(email="new@example.com", role="user", actor=admin))
     (open_one,) = links.invitations()
     links.withdraw(open_one.digest, actor=admin)
-    assert links.find(secret, links.INVITE) is None
+    assert links.find(secret, links.TO_JOIN) is None

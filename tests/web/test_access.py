@@ -12,6 +12,8 @@ RULES = {
     "/login": OPEN,
     "/join": OPEN,
     "/reset": OPEN,
+    "/forgot": OPEN,
+    "/register": OPEN,
     "/check": OPEN,
     "/docs": OPEN,
     "/catalogue": SIGNED_IN,
@@ -104,7 +106,8 @@ RULES = {
     "/admin/users/<int:user_id>/<any(enable, disable):what>": ADMIN_ONLY,
 }
 GONE = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret", "/login/code", "/account/recovery-codes"}
-"""Open only at their moment: set-up is over, the secret was shown, no code is awaited."""
+GONE |= {"/forgot", "/register"}
+"""Open only at their moment: set-up is over, the secret was shown, no code is awaited, no mail can be sent."""
 OWN = {"/usage/<record_id>"}
 """Shows alice what is hers, and nobody else."""
 
