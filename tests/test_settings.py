@@ -64,6 +64,28 @@ def test_every_problem_is_told_at_once(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.com",
+        "http://mail.example.com",
+        "smtp://",
+        "smtp://h:99999",
+        "smtp://h:0",
+        "smtps://h/x",
+        "smtp://h?x=1",
+    ],
+)
+def test_a_mail_server_is_named_by_a_way_to_it(url):
+    (told,) = problems(SMTP_URL=url, MAIL_FROM="realms@example.com")
+    assert told.startswith("REALMS_SMTP_URL: ")
+
+
+@pytest.mark.parametrize("sender", ["", "realms", "@example.com", "a b@example.com", "a@b,c@d", "a@b\nBcc: c@d"])
+def test_mail_comes_from_an_address(sender):
+    assert problems(SMTP_URL="smtps://realms:x@mail.example.com", MAIL_FROM=sender)[0].startswith("REALMS_MAIL_FROM: ")
+
+
 def test_what_two_settings_disagree_about_is_told_beside_what_one_alone_gets_wrong(tmp_path):
     told = "\n".join(problems(DATA_DIR=str(tmp_path), BIND="nowhere", WORKERS="4"))
     assert "REALMS_BIND" in told

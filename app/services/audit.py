@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change; ``actor`` is the address of who made it, empty for the command line and for set-up."""
+    """One change; ``actor`` is the e-mail address of who made it, empty for the command line and for set-up."""
 
     id: int
     at: datetime
     actor: str
+    peer: str
     action: str
     target: str
     before: Any
@@ -53,7 +54,10 @@ def list_entries(
     if target:
         wanted = wanted.where(AuditEntry.target.contains(target, autoescape=True))
     rows = db.session.execute(wanted.order_by(AuditEntry.id.desc()).limit(limit))
-    return [Entry(row.id, row.at, email or "", row.action, row.target, row.before, row.after) for row, email in rows]
+    return [
+        Entry(row.id, row.at, email or "", row.peer, row.action, row.target, row.before, row.after)
+        for row, email in rows
+    ]
 
 
 def _said(value: Any) -> str:

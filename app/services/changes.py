@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flask import has_request_context, request
 from sqlalchemy import update
 
 from app.extensions import db
 from app.models import AuditEntry, Meta
 from app.models.meta import GENERATION
 from app.services.context import context
+from app.services.keys import peer_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,7 @@ def change(action: str, target: str, *, actor: User | None) -> Iterator[Change]:
         db.session.add(
             AuditEntry(
                 actor_id=actor.id if actor else None,
+                peer=_peer(),
                 action=action,
                 target=told.target[:200],
                 before=told.before,
@@ -53,3 +56,8 @@ def change(action: str, target: str, *, actor: User | None) -> Iterator[Change]:
         db.session.rollback()
         raise
     context().directory.refresh()
+
+
+def _peer() -> str:
+    address = request.remote_addr if has_request_context() else None
+    return peer_mark(context().settings.signing_keys[0], address) if address else ""

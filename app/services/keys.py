@@ -19,3 +19,8 @@ def derive(secret: str, purpose: str) -> bytes:
 def mark(secret: str, purpose: str, value: str) -> str:
     """Return an opaque, unguessable mark of ``value``: 32 hex digits of a keyed hash."""
     return hmac.new(derive(secret, purpose), value.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def peer_mark(secret: str, address: str) -> str:
+    """Return what stands for a peer's address in the log and the audit: the same for the same address, and no more."""
+    return mark(secret, "log", address)[:12]

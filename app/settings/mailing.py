@@ -23,7 +23,8 @@ class Mailing(Topic):
     def _mail_server(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
         parts = urlsplit(url)
-        if url and (parts.scheme not in SCHEMES or not parts.hostname or parts.path.strip("/") or parts.query):
+        known = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
+        if url and (not known or parts.path.strip("/") or parts.query):
             raise ValueError("must be smtps://, smtp:// or smtp+plain:// with user, password, host and port")
         return value
 

@@ -10,7 +10,7 @@ from flask_babel import ngettext
 
 from app.services import second_factor
 from app.services.context import context
-from app.services.keys import mark
+from app.services.keys import peer_mark
 from app.web import people
 from app.web.throttle import network, throttle
 
@@ -39,7 +39,7 @@ def one_try(form: Form, *, email: str, check: Callable[[], User | None], refusal
     user = check()
     if user is None:
         throttle().failed(subjects)
-        log.warning("sign_in_failed", peer=mark(context().settings.signing_keys[0], "log", address)[:12])
+        log.warning("sign_in_failed", peer=peer_mark(context().settings.signing_keys[0], address))
         form.form_errors.append(refusal)
         return REFUSED
     if not alone and second_factor.is_on(user.id):

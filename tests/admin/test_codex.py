@@ -100,6 +100,7 @@ def test_what_the_provider_refuses_is_told(room):
     assert "Paste the whole address" in finish(room, page, "http://localhost:1455/").text
 
 
+@pytest.mark.acceptance("D-8")
 def test_an_auth_json_is_imported_and_never_shown(app, room, sim):
     tokens = sim.control("POST", "codex", {"email": "file@example.com"})
     path = f"{AT}/accounts/import"

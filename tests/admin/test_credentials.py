@@ -1,5 +1,7 @@
 """Credentials in the admin room."""
 
+import pytest
+
 from app.services import upstreams
 from tests.rooms import UPSTREAM_KEY
 
@@ -30,6 +32,7 @@ def test_off_and_on(app, admin_there, furnished):
     assert kept(app)["default"][1] is True
 
 
+@pytest.mark.acceptance("D-8")
 def test_mistakes_are_told_and_the_key_is_not_shown(admin_there, furnished):
     page = admin_there.submit(f"{AT}/1/replace", {"key": "has a space"})
     assert "A key has no spaces" in page.text

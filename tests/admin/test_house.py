@@ -1,5 +1,7 @@
 """Announcements and settings, from the form to where they show."""
 
+import pytest
+
 from tests.conftest import SECRET_KEY
 from tests.rooms import Browser
 
@@ -13,6 +15,7 @@ def test_an_announcement_reaches_everybody_and_can_be_put_away(app, admin_there,
     assert "Maintenance" not in admin_there.get("/").text
 
 
+@pytest.mark.acceptance("D-8")
 def test_settings_are_kept_and_secrets_of_the_environment_never_shown(app, admin_there):
     page = admin_there.submit("/admin/settings", {"token_days": "30", "contact": "ask Bob"})
     assert page.status == 302

@@ -39,6 +39,7 @@ def test_what_is_switched_off_is_told(app, admin_there, furnished):
     ]
 
 
+@pytest.mark.acceptance("C-4")
 @pytest.mark.parametrize(
     ("public_url", "warned"),
     [

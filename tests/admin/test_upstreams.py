@@ -1,8 +1,10 @@
 """Upstreams in the admin room."""
 
 import pytest
+from pydantic import ValidationError
 
 from app.services import accounts, audit, catalog, upstreams
+from app.settings import Settings
 from tests.rooms import UPSTREAM_KEY
 
 NEW = {"name": "main", "kind": "openai", "key": UPSTREAM_KEY}
@@ -41,6 +43,7 @@ def test_a_new_upstream_is_tested_at_once_and_leads_to_its_models(app, admin_the
     assert steps(admin_there.get(answer.location)) == [], "shown once"
 
 
+@pytest.mark.acceptance("D-8")
 def test_the_key_is_never_shown_again(admin_there, furnished):
     admin_there.press("/admin/upstreams/1", "/admin/upstreams/1/test")
     for path in ("", "/1", "/1/edit", "/1/models", "/1/credentials/1/replace", "/1/delete"):
@@ -106,12 +109,44 @@ def test_an_upstreams_words_are_only_text(admin_there, provider):
     assert "<img src=x>" in admin_there.get("/admin/upstreams").text
 
 
+@pytest.mark.acceptance("D-10")
 def test_another_address_needs_the_key_again(app, admin_there, furnished):
     page = admin_there.submit("/admin/upstreams/1/edit", {"base_url": "https://elsewhere.example"})
     assert "Another address needs the key again" in page.text
     answer = admin_there.submit("/admin/upstreams/1/edit", {"name": "renamed", "priority": "5"})
     assert answer.location == "/admin/upstreams/1"
     assert kept(app)["renamed"].priority == 5
+
+
+@pytest.mark.acceptance("C-10")
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "data:text/html,x", " javascript:alert(1)", "JAVASCRIPT://x", "vbscript:x", "file:///etc"],
+)
+def test_a_link_is_of_the_web(app, admin_there, furnished, url):
+    page = admin_there.submit("/admin/upstreams/1/edit", {"base_url": url, "key": UPSTREAM_KEY})
+    assert page.soup.find(id="base_url")["aria-invalid"] == "true"
+    for name in ("public_url", "codex_login_url"):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({name: url})
+
+
+@pytest.mark.acceptance("D-4")
+def test_a_test_sends_what_it_always_sends_whatever_is_posted(admin_there, furnished, provider):
+    more = {
+        "path": "/v1/files",
+        "method": "DELETE",
+        "header": "x-evil: 1",
+        "body": "{{7*7}}",
+        "base_url": "http://evil",
+    }
+    before = len(provider.seen)
+    for extra in ({}, more):
+        form = {"csrf_token": admin_there.token()} | extra
+        assert admin_there.post("/admin/upstreams/1/test?path=/v1/files", form).status < 400
+    (path, plain), (same_path, told) = provider.seen[before:]
+    assert (path, dict(plain)) == (same_path, dict(told))
+    assert path == "/v1/models"
 
 
 def test_off_and_on(app, admin_there, furnished):
@@ -168,6 +203,7 @@ def test_a_list_that_cannot_be_fetched_leaves_names_by_hand(app, admin_there, fu
     assert "by-hand" in models(app)
 
 
+@pytest.mark.acceptance("D-7")
 def test_changes_name_who_made_them(app, admin_there, provider):
     admin_there.submit("/admin/upstreams/new", NEW | {"base_url": provider.url})
     with app.app_context():

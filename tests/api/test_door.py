@@ -152,7 +152,7 @@ CARRIERS = {
 }
 
 
-@pytest.mark.acceptance("A-2")
+@pytest.mark.acceptance("A-2", "D-5")
 @pytest.mark.parametrize("what", ["revoked", "expired", "disabled", "models", "networks"])
 @pytest.mark.parametrize("carried", CARRIERS)
 def test_what_restricts_a_token_holds_by_every_header_on_every_endpoint(house, refused, kept, reached, what, carried):

@@ -1,5 +1,7 @@
 """One's own account."""
 
+import pytest
+
 from tests.conftest import PASSWORD
 from tests.rooms import ALICE, Browser
 
@@ -18,6 +20,7 @@ def test_another_password(app, alice_there):
     Browser(app).sign_in(ALICE, NEW)
 
 
+@pytest.mark.acceptance("C-13")
 def test_what_is_refused(alice_there):
     assert "This isn't your present password." in change(alice_there, current="wrong one").text
     assert "The two passwords differ." in change(alice_there, again="else").text
@@ -32,6 +35,7 @@ def test_guessing_the_present_password_is_throttled(alice_there):
     assert change(alice_there).status == 429
 
 
+@pytest.mark.acceptance("C-5")
 def test_other_browsers_are_listed_and_ended(app, alice_there):
     other = Browser(app).sign_in(ALICE)
     page = alice_there.get("/account")

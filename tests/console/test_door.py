@@ -1,13 +1,16 @@
 """In and out."""
 
 from datetime import timedelta
+from statistics import median
+from time import process_time
 
 import pytest
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from app import create_app
 from app.models import SignIn
-from app.services import accounts, setup, sign_ins
+from app.services import accounts, passwords, setup, sign_ins
 from tests.conftest import PASSWORD
 from tests.rooms import ALICE, Browser, later
 
@@ -62,6 +65,7 @@ class TestSetUp:
 
 
 class TestSignIn:
+    @pytest.mark.acceptance("C-12")
     def test_unknown_wrong_and_disabled_look_alike(self, app, stranger):
         with app.app_context():
             accounts.create_user(email="gone@example.com", password=PASSWORD, actor=None)
@@ -72,6 +76,23 @@ class TestSignIn:
             seen.add((page.status, page.soup.find(class_="note").get_text().strip(), page.location))
         assert seen == {(200, "This e-mail address and password don't go together.", None)}
 
+    @pytest.mark.acceptance("C-12")
+    def test_a_try_costs_the_same_whoever_is_named(self, app, people, monkeypatch):
+        """Costs are compared, not times: this process' share of a busy machine changes by the second."""
+        monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=2, memory_cost=32 * 1024, parallelism=1))
+        passwords._nobodys_hash.cache_clear()
+        with app.app_context():
+            accounts.reset_password(accounts.by_email(ALICE).id, password=PASSWORD, actor=None)
+            spent = {ALICE: [], "nobody@example.com": [], "no address": []}
+            for _ in range(9):
+                for email, costs in spent.items():
+                    began = process_time()
+                    assert accounts.authenticate(email, WRONG) is None
+                    costs.append(process_time() - began)
+        known, *others = (median(costs[1:]) for costs in spent.values())
+        assert all(0.9 < other / known < 1.1 for other in others), spent
+
+    @pytest.mark.acceptance("C-3")
     def test_the_session_changes_and_holds_no_more_than_the_sign_in(self, stranger):
         stranger.get("/login")
         before = stranger.cookie().value
@@ -80,6 +101,7 @@ class TestSignIn:
         with stranger.client.session_transaction() as session:
             assert set(session) == {"_permanent", "sign_in"}
 
+    @pytest.mark.acceptance("C-3")
     def test_signing_in_again_ends_the_sign_in_before(self, app, alice_there):
         old = alice_there.cookie().value
         alice_there.client.delete_cookie("realms")
@@ -105,14 +127,18 @@ class TestSignIn:
 
 
 class TestSignOut:
+    @pytest.mark.acceptance("C-2")
     def test_ends_the_sign_in_at_the_server(self, app, alice_there):
         old = alice_there.cookie().value
+        assert alice_there.get("/logout").status == 405
+        assert alice_there.get("/").status == 200
         assert alice_there.press("/", "/logout").location == "/login"
         alice_there.client.set_cookie("realms", old)
         assert alice_there.get("/").location == "/login"
         with app.app_context():
             assert sign_ins.list_for(accounts.by_email(ALICE)) == []
 
+    @pytest.mark.acceptance("C-3")
     def test_an_unknown_secret_under_the_right_signature_is_nobody(self, app, stranger):
         with stranger.client.session_transaction() as session:
             session["sign_in"] = "no such secret"
@@ -129,6 +155,7 @@ class TestSignOut:
 
 
 class TestConfirm:
+    @pytest.mark.acceptance("C-14")
     def test_sensitive_pages_ask_for_the_password_after_a_quarter_of_an_hour(self, app, admin_there):
         assert admin_there.get("/admin/upstreams/new").status == 200
         later(app, SignIn, confirmed_at=timedelta(minutes=15))
@@ -139,6 +166,7 @@ class TestConfirm:
         assert answer.location == "/admin/users/new"
         assert admin_there.get("/admin/users/new").status == 200
 
+    @pytest.mark.acceptance("C-14")
     def test_a_stale_post_changes_nothing(self, app, admin_there):
         form = {"email": "eve@example.com", "password": PASSWORD, "role": "admin", "csrf_token": admin_there.token()}
         later(app, SignIn, confirmed_at=timedelta(minutes=16))
@@ -151,6 +179,7 @@ class TestConfirm:
             assert "This isn't your password." in alice_there.submit("/confirm", {"password": WRONG}).text
         assert alice_there.submit("/confirm", {"password": PASSWORD}).status == 429
 
+    @pytest.mark.acceptance("C-8")
     def test_never_leads_elsewhere(self, alice_there):
         assert alice_there.submit("/confirm?next=//evil.example", {"password": PASSWORD}).location == "/"
 

@@ -56,6 +56,7 @@ def test_the_secret_waits_for_a_moment_only(alice_there, monkeypatch):
     assert alice_there.get(answer.location).location == "/tokens"
 
 
+@pytest.mark.acceptance("C-15")
 def test_a_double_click_makes_one_token_and_shows_it(app, alice_there):
     form = filled(alice_there.get("/tokens/new").form("/tokens/new"), {"name": "laptop"})
     first, second = alice_there.post("/tokens/new", form), alice_there.post("/tokens/new", form)
@@ -64,6 +65,7 @@ def test_a_double_click_makes_one_token_and_shows_it(app, alice_there):
     assert SECRET.search(alice_there.get(second.location).html)
 
 
+@pytest.mark.acceptance("C-15")
 def test_clicks_at_the_same_moment_make_one_token(app, alice_there):
     form = filled(alice_there.get("/tokens/new").form("/tokens/new"), {"name": "laptop"})
     cookie = alice_there.cookie().value
@@ -79,6 +81,7 @@ def test_clicks_at_the_same_moment_make_one_token(app, alice_there):
     assert len(mine(app)) == 1
 
 
+@pytest.mark.acceptance("C-15")
 def test_the_back_button_later_shows_nothing(app, alice_there, monkeypatch):
     form = filled(alice_there.get("/tokens/new").form("/tokens/new"), {"name": "laptop"})
     alice_there.get(alice_there.post("/tokens/new", form).location)
@@ -89,6 +92,7 @@ def test_the_back_button_later_shows_nothing(app, alice_there, monkeypatch):
     assert len(mine(app)) == 1
 
 
+@pytest.mark.acceptance("C-15")
 def test_two_tabs_make_two_tokens(app, alice_there):
     forms = [filled(alice_there.get("/tokens/new").form("/tokens/new"), {"name": name}) for name in ("a", "b")]
     for form in forms:

@@ -128,6 +128,7 @@ def test_requests_are_exported_as_the_page_filters_them(busy):
     assert "upstream_id" not in head
 
 
+@pytest.mark.acceptance("C-11")
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx"])
 def test_no_cell_is_a_formula(app, alice_there, text):
     keep(app, ALICE, 1, model=text)

@@ -135,6 +135,7 @@ def test_the_official_clients_read_the_list(house, shelf, openai_of, anthropic_o
         anthropic_of().models.retrieve("nothing")
 
 
+@pytest.mark.acceptance("D-5")
 @pytest.mark.parametrize(
     ("allowed", "seen"),
     [

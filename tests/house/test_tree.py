@@ -171,6 +171,34 @@ def test_no_statement_changes_an_owner():
     assert updates + upserts + assignments + raw == []
 
 
+UNAUDITED = {
+    "accounts.py": "one's own language",
+    "announcements.py": "that one has read a notice",
+    "changes.py": "the change itself, with its row",
+    "chores.py": "rows that ran out",
+    "codex_connect.py": "a sign-in under way, and what the provider says of an allowance",
+    "history.py": "records that ran out",
+    "links.py": "a link that a stranger asked for by mail",
+    "repricing.py": "portions of costs, inside a change that is told before",
+    "second_factor.py": "codes that are used up",
+    "sign_ins.py": "one's own browsers",
+}
+"""Who may end a transaction of the session past `changes`, and what of."""
+
+
+@pytest.mark.acceptance("D-7")
+def test_what_is_configured_changes_with_its_audit_row_and_in_no_other_way():
+    services = [path for path in APP if path.parent.name == "services"]
+    callers = {path.name for path, node in nodes(services, ast.Call) if ast.unparse(node.func) == "db.session.commit"}
+    assert callers == set(UNAUDITED)
+    written = {named(path) for path, node in nodes(APP, ast.Call) if callee(node) == "AuditEntry"}
+    assert written == {"app/services/changes.py"}
+    named_there = {named(path) for path, node in nodes(APP, ast.alias) if node.name == "AuditEntry"}
+    reading = {"app/models/__init__.py", "app/services/audit.py", "app/services/chores.py"}
+    by_workers = {"app/services/codex_lease.py", "app/services/dismissals.py"}
+    assert named_there == written | reading | by_workers, "the chores delete what is older than REALMS_AUDIT_DAYS"
+
+
 def test_templates_escape_everything():
     unescaped = re.compile(r"\|\s*safe\b|autoescape\s+false")
     templates = [path for path in kept_files() if path.is_relative_to(ROOT / "templates")]

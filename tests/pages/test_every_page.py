@@ -40,6 +40,7 @@ SHOTS = os.environ.get("REALMS_TEST_SHOTS")
 """A folder for a picture of each, where somebody wants to look at them."""
 
 
+@pytest.mark.acceptance("C-6", "C-17")
 @pytest.mark.parametrize(("who", "path"), PAGES)
 def test_a_page_is_quiet_accessible_and_fits(browser, house, signed_in, who, path):
     wrong = []

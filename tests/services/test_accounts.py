@@ -123,6 +123,7 @@ def test_name_and_role_are_changed_and_told_to_the_audit(alice, admin):
     assert (entry.before["role"], entry.after["role"], entry.after["name"]) == ("user", "admin", "Alice B.")
 
 
+@pytest.mark.acceptance("C-3")
 def test_another_role_ends_sign_ins_and_another_name_does_not(alice):
     secret = sign_ins.start(alice, user_agent="")
     accounts.update_user(alice.id, name="Alice B.", role="user", actor=None)
@@ -140,12 +141,14 @@ def test_each_change_raises_the_generation_and_a_refused_one_leaves_nothing(alic
     assert db.session.get(Meta, GENERATION).value == before + 1
 
 
+@pytest.mark.acceptance("D-2")
 def test_the_last_administrator_cannot_be_demoted_or_disabled(alice, admin):
     assert refused(accounts.update_user, admin.id, name="", role="user", actor=admin).field == "role"
     assert refused(accounts.set_disabled, admin.id, disabled=True, actor=admin).field == "disabled"
     assert accounts.get_user(admin.id).role == "admin"
 
 
+@pytest.mark.acceptance("D-2")
 def test_a_disabled_administrator_does_not_count_as_another(admin):
     other = accounts.create_user(email="o@example.com", password=PASSWORD, role="admin", actor=admin)
     accounts.set_disabled(other.id, disabled=True, actor=admin)
@@ -153,6 +156,7 @@ def test_a_disabled_administrator_does_not_count_as_another(admin):
     accounts.update_user(other.id, name="", role="user", actor=admin)
 
 
+@pytest.mark.acceptance("D-2")
 @pytest.mark.parametrize("first", ["demote", "disable"])
 @pytest.mark.parametrize("second", ["demote", "disable"])
 def test_of_two_administrators_who_remove_each_other_at_once_one_stays(app, admin, first, second):

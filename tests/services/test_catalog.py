@@ -45,6 +45,7 @@ def test_a_name_that_is_the_same_there_is_not_a_rename(ctx):
     assert routes() == {"m": [("main", None)], "n": [("main", None)]}
 
 
+@pytest.mark.acceptance("D-6")
 def test_importing_again_changes_only_what_differs(ctx):
     main = add()
     catalog.import_models(main, {"a": None, "b": None}, actor=None)

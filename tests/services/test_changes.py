@@ -19,6 +19,7 @@ def entries():
     return db.session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
 
 
+@pytest.mark.acceptance("D-7")
 def test_a_change_writes_its_audit_row_and_raises_the_generation_once(alice):
     before, known = generation(), len(entries())
     with change("user.rename", "user alice", actor=alice) as told:
@@ -29,6 +30,20 @@ def test_a_change_writes_its_audit_row_and_raises_the_generation_once(alice):
     assert (entry.actor_id, entry.action, entry.target) == (alice.id, "user.rename", "user alice")
     assert (entry.before, entry.after) == ({"name": "Alice"}, {"name": "Alicia"})
     assert generation() == before + 1
+
+
+@pytest.mark.acceptance("D-7")
+def test_the_audit_says_from_where_without_an_address(app, alice):
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        with app.test_request_context(environ_base={"REMOTE_ADDR": address}), change("x.y", "x", actor=alice):
+            pass
+    one, same, other = entries()[-3:]
+    assert one.peer == same.peer != other.peer
+    assert len(one.peer) == 12
+    assert "192" not in one.peer + other.peer
+    with change("x.y", "x", actor=None):
+        pass
+    assert entries()[-1].peer == ""
 
 
 def test_a_change_that_fails_leaves_nothing(alice):

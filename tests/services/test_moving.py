@@ -65,6 +65,7 @@ def test_everything_arrives_as_it_was_and_numbers_go_on(full, url):
     target.dispose()
 
 
+@pytest.mark.acceptance("D-6")
 def test_a_database_that_is_in_use_is_left_alone(full, url):
     moving.move(url)
     with pytest.raises(FieldError, match="in use"):

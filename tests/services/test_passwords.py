@@ -22,6 +22,7 @@ def test_the_same_password_is_hashed_differently_each_time():
     assert passwords.hash_password("correct horse") != passwords.hash_password("correct horse")
 
 
+@pytest.mark.acceptance("C-13")
 def test_a_long_password_counts_to_its_last_character():
     hashed = passwords.hash_password("x" * 1023 + "a")
     assert passwords.verify(hashed, "x" * 1023 + "a")
@@ -33,12 +34,14 @@ def test_letters_that_look_the_same_count_as_the_same():
     assert passwords.verify(hashed, unicodedata.normalize("NFC", "pässwörter 密码"))
 
 
+@pytest.mark.acceptance("C-13")
 def test_any_unicode_can_be_a_password():
     for password in ("密码密码密码密码", "🐎" * 8, "\ud800 lone surrogate", "tab\tand\x00null"):
         assert passwords.complaint(password) is None
         assert passwords.verify(passwords.hash_password(password), password)
 
 
+@pytest.mark.acceptance("C-13")
 @pytest.mark.parametrize(
     ("password", "word"),
     [("", "8"), ("1234567", "8"), ("x" * 1025, "1024"), ("PASSWORD1", "first"), ("iloveyou1", "first")],
@@ -47,11 +50,13 @@ def test_a_complaint_says_what_is_wrong(password, word):
     assert word in passwords.complaint(password)
 
 
+@pytest.mark.acceptance("C-13")
 def test_eight_and_1024_characters_are_taken():
     assert passwords.complaint("qv8!kd0z") is None
     assert passwords.complaint("qv8!kd0z" * 128) is None
 
 
+@pytest.mark.acceptance("C-13")
 def test_the_bundled_list_has_ten_thousand_passwords_that_would_pass_otherwise():
     common = gzip.decompress(passwords._COMMON.read_bytes()).decode().splitlines()
     assert len(set(common)) == len(common) > 10_000

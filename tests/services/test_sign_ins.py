@@ -44,6 +44,7 @@ def test_the_secret_itself_is_not_kept(alice):
     assert secret not in repr(db.session.execute(text("SELECT * FROM sign_ins")).all())
 
 
+@pytest.mark.acceptance("C-5")
 def test_a_browser_idle_for_twelve_hours_is_signed_out(alice):
     secret = sign_ins.start(alice, user_agent="")
     age(seen_at=timedelta(hours=11, minutes=59))
@@ -52,6 +53,7 @@ def test_a_browser_idle_for_twelve_hours_is_signed_out(alice):
     assert sign_ins.find(secret) is None
 
 
+@pytest.mark.acceptance("C-5")
 def test_two_weeks_after_the_password_a_browser_is_signed_out_however_busy(alice):
     secret = sign_ins.start(alice, user_agent="")
     age(created_at=timedelta(days=13, hours=23))

@@ -110,6 +110,7 @@ def test_an_edit_that_keeps_the_origin_keeps_the_key(ctx):
     assert opened(upstream.credentials[0], upstream) == KEY
 
 
+@pytest.mark.acceptance("D-10")
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example.com/v1", "http://api.example.com/v1", "https://api.example.com:444/v1"]
 )
@@ -183,6 +184,7 @@ def test_the_number_of_a_deleted_upstream_or_credential_is_never_given_again(ctx
     assert again.credentials[0].id > credential
 
 
+@pytest.mark.acceptance("D-7")
 def test_every_change_stands_in_the_audit_with_its_actor(admin):
     upstream = add(actor=admin)
     upstreams.set_enabled(upstream.id, enabled=False, actor=admin)
@@ -214,6 +216,7 @@ def test_changing_what_does_not_exist_is_refused_and_told_to_nobody(ctx):
     assert db.session.scalar(select(func.count()).select_from(AuditEntry)) == 0
 
 
+@pytest.mark.acceptance("D-4")
 def test_a_test_that_succeeds_tells_every_step(ctx, provider):
     provider.key = KEY
     steps = upstreams.test(add(base_url=provider.url).id)
@@ -239,6 +242,7 @@ def test_an_anthropic_upstream_gets_its_key_its_own_way(ctx, provider):
     assert {name.lower(): value for name, value in headers.items()}["x-api-key"] == KEY
 
 
+@pytest.mark.acceptance("D-4")
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
@@ -261,6 +265,7 @@ def test_a_test_says_what_the_upstream_answered_wrongly(ctx, provider, status, b
     assert told in str(refused(upstreams.remote_models, upstream.id))
 
 
+@pytest.mark.acceptance("D-4")
 def test_a_refused_key_is_told_and_never_repeated(ctx, provider):
     provider.key = "another"
     assert "refuses this key (401)" in upstreams.test(add(base_url=provider.url).id)[-1].detail
@@ -270,6 +275,7 @@ def test_a_refused_key_is_told_and_never_repeated(ctx, provider):
     assert "Incorrect key: …" in detail
 
 
+@pytest.mark.acceptance("D-4")
 @pytest.mark.parametrize(
     ("base_url", "failing"),
     [

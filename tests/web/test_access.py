@@ -1,6 +1,14 @@
 """Who may open which page: every rule of the rooms, for nobody, a user and an administrator."""
 
 import pytest
+from sqlalchemy import select, update
+
+from app.extensions import Base, db
+from app.models import Token, User
+from app.models.base import utcnow
+from app.models.meta import LOOKED
+from app.services import accounts
+from tests.rooms import ALICE, filled
 
 OPEN, SIGNED_IN, ADMIN_ONLY = "open", "signed in", "admin only"
 PLACES = {"upstream_id": 1, "credential_id": 1, "model_id": 1, "route_id": 1, "user_id": 1, "token_id": 1}
@@ -116,6 +124,15 @@ def is_file(rule):
     return rule.rule.endswith(".csv")
 
 
+def everything(app):
+    """Every row of every table, but for what says that somebody was there, or looks at calls under way."""
+    with app.app_context():
+        db.session.remove()
+        tables = [table for table in Base.metadata.sorted_tables if table.name != "sign_ins"]
+        found = {table.name: db.session.execute(select(table)).all() for table in tables}
+        return {name: sorted(repr(row) for row in rows if LOOKED not in row) for name, rows in found.items()}
+
+
 def rules(app):
     return [r for r in app.url_map.iter_rules() if r.endpoint.split(".")[0] in {"console", "admin"}]
 
@@ -127,10 +144,12 @@ def address(rule):
     return rule.build(values)[1]
 
 
+@pytest.mark.acceptance("D-1")
 def test_every_rule_is_listed(app):
     assert {rule.rule for rule in rules(app)} == set(RULES)
 
 
+@pytest.mark.acceptance("D-1")
 def test_nobody_gets_to_the_sign_in_page(app, stranger, furnished):
     for rule in rules(app):
         if RULES[rule.rule] is OPEN or "GET" not in rule.methods:
@@ -139,7 +158,7 @@ def test_nobody_gets_to_the_sign_in_page(app, stranger, furnished):
         assert (page.status, page.location.split("?")[0]) == (302, "/login"), rule.rule
 
 
-@pytest.mark.acceptance("H-5")
+@pytest.mark.acceptance("D-1", "H-5")
 def test_a_user_opens_the_console_and_learns_nothing_of_administration(app, alice_there, furnished):
     for rule in rules(app):
         if RULES[rule.rule] is OPEN or "GET" not in rule.methods or rule.rule in GONE:
@@ -151,16 +170,36 @@ def test_a_user_opens_the_console_and_learns_nothing_of_administration(app, alic
     assert unknown.soup.main.h1 == known.soup.main.h1
 
 
+@pytest.mark.acceptance("D-1")
 def test_an_administrator_opens_everything(app, admin_there, furnished):
     for rule in rules(app):
         if RULES[rule.rule] is ADMIN_ONLY and "GET" in rule.methods:
             assert admin_there.get(address(rule)).status == 200, rule.rule
 
 
-def test_no_state_changes_without_a_post(app):
-    """A rule that takes POST takes GET only where GET shows the form."""
+@pytest.mark.acceptance("C-1")
+def test_no_state_changes_without_a_post(app, admin_there, furnished):
+    """Whatever is opened, every row stays as it is, but for that somebody was there."""
+    before = everything(app)
     for rule in rules(app):
         assert rule.methods <= {"GET", "HEAD", "OPTIONS", "POST"}, rule.rule
+        status = admin_there.get(address(rule)).status
+        assert (status == 405) == ("GET" not in rule.methods), rule.rule
+    after = everything(app)
+    assert {name for name in before if before[name] != after[name]} == set()
+
+
+@pytest.mark.acceptance("D-1")
+def test_who_is_locked_out_is_nobody(app, alice_there, furnished):
+    """The sign-in as it was before: locking out ends sign-ins, and a disabled user's is worth nothing by itself."""
+    with app.app_context():
+        db.session.execute(update(User).where(User.email == ALICE).values(disabled_at=utcnow()))
+        db.session.commit()
+    for rule in rules(app):
+        if RULES[rule.rule] is not OPEN and "GET" in rule.methods:
+            page = alice_there.get(address(rule))
+            assert (page.status, page.location.split("?")[0]) == (302, "/login"), rule.rule
+    assert alice_there.get("/v1/models", headers={"Authorization": f"Bearer {furnished}"}).status == 401
 
 
 @pytest.mark.acceptance("H-5")
@@ -184,9 +223,28 @@ def test_a_browsers_sign_in_opens_nothing_for_machines(alice_there, furnished):
     assert alice_there.post("/v1/responses", {"model": "gpt-5"}).status == 401
 
 
-def test_a_posted_role_is_ignored(app, alice_there):
-    form = {"role": "admin", "user_id": "2", "csrf_token": alice_there.token()}
-    alice_there.post("/account/language", form | {"locale": "en"})
+MORE = {"role": "admin", "is_admin": "1", "user_id": "2", "owner": "2", "balance": "9", "disabled_at": "", "id": "2"}
+"""What no form of a user has."""
+
+
+@pytest.mark.acceptance("D-3")
+def test_what_a_form_does_not_show_cannot_be_set_by_it(app, alice_there, furnished):
+    """Every form of a user, sent as it is shown and with more: neither right nor owner changes, and nothing breaks."""
+    for rule in rules(app):
+        if RULES[rule.rule] is ADMIN_ONLY or "GET" not in rule.methods or rule.rule in GONE:
+            continue
+        page = alice_there.get(address(rule))
+        for form in page.soup.main.find_all("form", method="post") if page.soup.main else ():
+            where = form.get("action") or address(rule)
+            assert alice_there.post(where, filled(form, {}) | MORE).status < 500, where
+    made = {"name": "more", "scope": "all", "expires_on": "", "networks": ""}
+    alice_there.submit("/tokens/new", made)
+    alice_there.post("/tokens/new", filled(alice_there.get("/tokens/new").form("/tokens/new"), made) | MORE)
+    with app.app_context():
+        alice = accounts.by_email(ALICE)
+        assert (alice.id, alice.role, alice.disabled_at) == (1, "user", None)
+        assert {token.user_id for token in db.session.scalars(select(Token))} == {1}
+        assert [user.role for user in accounts.list_users()].count("admin") == 1
     assert alice_there.get("/admin").status == 404
 
 

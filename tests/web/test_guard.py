@@ -17,6 +17,7 @@ def state(app):
         return users, [(u.name, u.enabled, len(u.credentials)) for u in upstreams.list_all()]
 
 
+@pytest.mark.acceptance("C-1")
 def test_without_the_token_nothing_changes(app, admin_there, furnished):
     before = state(app)
     for path in posts(app):
@@ -26,10 +27,12 @@ def test_without_the_token_nothing_changes(app, admin_there, furnished):
     assert admin_there.get("/").status == 200, "still signed in"
 
 
+@pytest.mark.acceptance("C-1")
 def test_another_sessions_token_is_worth_nothing(app, admin_there, alice_there):
     assert admin_there.post("/logout", {"csrf_token": alice_there.token()}).status == 400
 
 
+@pytest.mark.acceptance("C-1")
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site"])
 def test_another_site_is_refused_even_with_the_token(app, admin_there, furnished, site):
     before = state(app)

@@ -29,6 +29,7 @@ def https_browser(settings):
         db.engine.dispose()
 
 
+@pytest.mark.acceptance("C-6", "C-7", "C-16")
 @pytest.mark.parametrize("path", ["/", "/login", "/connect", "/no-such-page", "/admin"])
 def test_a_page_is_protected(alice_there, path):
     headers = alice_there.get(path).headers
@@ -41,10 +42,37 @@ def test_a_page_is_protected(alice_there, path):
     assert "Access-Control-Allow-Origin" not in headers
 
 
+@pytest.fixture
+def shared_with(settings):
+    """Return a client of an application that lets web pages of one origin call it."""
+    app = create_app(settings.model_copy(update={"cors_origins": ("https://chat.example.com",)}))
+    yield app.test_client()
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.acceptance("C-16")
+def test_other_sites_read_nothing_but_what_is_named_and_never_with_cookies(alice_there, shared_with):
+    ask = {"Origin": "https://chat.example.com", "Access-Control-Request-Method": "POST"}
+    for path in ("/", "/tokens", "/login", "/v1/models", "/v1/responses"):
+        for found in (alice_there.get(path, headers=ask), alice_there.client.options(path, headers=ask)):
+            assert not [name for name in dict(found.headers) if name.lower().startswith("access-control")], path
+    for origin in ("https://chat.example.com.evil.example", "https://evil.example", "null", "http://chat.example.com"):
+        found = shared_with.get("/v1/models", headers={"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in found.headers, origin
+    allowed = shared_with.get("/v1/models", headers=ask)
+    assert allowed.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
+    for headers in (allowed.headers, shared_with.options("/v1/responses", headers=ask).headers):
+        assert "Access-Control-Allow-Credentials" not in headers
+    assert "Access-Control-Allow-Origin" not in shared_with.get("/login", headers=ask).headers
+
+
+@pytest.mark.acceptance("C-7")
 def test_https_is_for_a_year(https_browser):
     assert https_browser.get("/login").headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
+@pytest.mark.acceptance("C-4")
 def test_the_cookie_is_bound_to_this_host_over_https(https_browser):
     cookie = https_browser.get("/login").headers["Set-Cookie"]
     assert cookie.startswith("__Host-realms=")
@@ -53,6 +81,7 @@ def test_the_cookie_is_bound_to_this_host_over_https(https_browser):
     assert "Domain" not in cookie
 
 
+@pytest.mark.acceptance("C-4")
 def test_the_cookie_over_http(stranger):
     cookie = stranger.get("/login").headers["Set-Cookie"]
     assert cookie.startswith("realms=")

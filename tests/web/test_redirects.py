@@ -27,6 +27,7 @@ BAD = [
 ]
 
 
+@pytest.mark.acceptance("C-8")
 @pytest.mark.parametrize("target", BAD)
 def test_elsewhere_is_home(target):
     assert safe_next(target) == "/"
@@ -37,6 +38,7 @@ def test_our_own_paths_stay(target):
     assert safe_next(target) == target
 
 
+@pytest.mark.acceptance("C-8")
 @pytest.mark.parametrize("target", [bad for bad in BAD if bad])
 def test_signing_in_never_leads_elsewhere(stranger, target):
     page = stranger.client.get("/login", query_string={"next": target})
