@@ -18,6 +18,8 @@ from gevent.event import Event
 _T = TypeVar("_T")
 WAITING_MAX = 1000
 """Calls of one worker that may wait for a place; more are told at once."""
+OF_ONE_MAX = 250
+"""Calls of one user among them: nobody takes the line for himself."""
 LOOK_S = 0.25
 """How long the line rests at most before it is looked at again, whatever was told."""
 
@@ -26,23 +28,25 @@ class Spot(Generic[_T]):
     """Where one call stands.
 
     ``wanted`` is equal for calls that find the same or nothing, ``places`` are the credentials that it could be served
-    with. ``take`` takes a place where there is one, ``give_back`` frees it again for who left meanwhile, ``returns_s``
-    tells in how many seconds there may be one.
+    with, ``who`` is the user. ``take`` takes a place where there is one, ``give_back`` frees it again for who left
+    meanwhile, ``returns_s`` tells in how many seconds there may be one.
     """
 
-    __slots__ = ("_called", "give_back", "granted", "number", "places", "returns_s", "take", "wanted")
+    __slots__ = ("_called", "give_back", "granted", "number", "places", "returns_s", "take", "wanted", "who")
 
     def __init__(
         self,
         wanted: Hashable,
         places: frozenset[int],
         *,
+        who: int = 0,
         take: Callable[[], _T | None],
         give_back: Callable[[_T], None],
         returns_s: Callable[[], float | None],
     ) -> None:
         self.wanted = wanted
         self.places = places
+        self.who = who
         self.take = take
         self.give_back = give_back
         self.returns_s = returns_s
@@ -68,6 +72,7 @@ class Line(Generic[_T]):
     def __init__(self) -> None:
         self._groups: dict[Hashable, OrderedDict[int, Spot[_T]]] = {}
         self._wanted: Counter[int] = Counter()
+        self._of: Counter[int] = Counter()
         self._last = 0
         self._waiting = 0
         self._changed = Event()
@@ -87,13 +92,14 @@ class Line(Generic[_T]):
 
     def join(self, spot: Spot[_T]) -> bool:
         """Stand behind all others; False where too many do."""
-        if self._waiting >= WAITING_MAX:
+        if self._waiting >= WAITING_MAX or self._of[spot.who] >= OF_ONE_MAX:
             return False
         self._last += 1
         spot.number = self._last
         self._waiting += 1
         self._groups.setdefault(spot.wanted, OrderedDict())[spot.number] = spot
         self._wanted.update(spot.places)
+        self._of[spot.who] += 1
         self._changed.set()
         if self._server is None or self._server.ready():
             self._server = gevent.spawn(self._serve_while_any_wait)
@@ -113,8 +119,10 @@ class Line(Generic[_T]):
             del self._groups[spot.wanted]
         self._waiting -= 1
         self._wanted.subtract(spot.places)
+        self._of[spot.who] -= 1
         if not self._groups:
             self._wanted.clear()
+            self._of.clear()
         return True
 
     # -- serving ------------------------------------------------------------------------------------------------------

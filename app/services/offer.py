@@ -182,8 +182,14 @@ class Offer:
         """Stand in line; None where too many do."""
         choosing = self._choosing
         places = frozenset(n for n, _ in choosing.left())
-        take, give_back = choosing.take, self._signs.give_back
-        spot = Spot(choosing.wanted(), places, take=take, give_back=give_back, returns_s=self._returns_s)
+        spot = Spot(
+            choosing.wanted(),
+            places,
+            who=self._call.caller.user_id,
+            take=choosing.take,
+            give_back=self._signs.give_back,
+            returns_s=self._returns_s,
+        )
         choosing.waits = self._signs.line.join(spot)
         self._spot = spot if choosing.waits else None
         return self._spot

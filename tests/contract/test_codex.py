@@ -174,6 +174,27 @@ def test_who_is_used_up_is_left_out_and_nobody_notices(house, sim, crowd):
     assert [house.post("/v1/responses", ON_CROWD).status for _ in range(4)] == [200] * 4
 
 
+def test_a_conversation_of_a_used_up_account_goes_on_with_another(house, sim, crowd, reached):
+    """With what it can read: the first account's reasoning is left out, what that one compacted is waited for."""
+    emails = ["one@spent.example", "two@spent.example"]
+    ids = [told["account_id"] for told in crowd(*emails)]
+    ask = ON_CROWD | {"prompt_cache_key": "long", "input": [{"role": "user", "content": "[[think]] hi"}]}
+    first = house.post("/v1/responses", ask).json()
+    compacted = house.post("/v1/responses/compact", ask).json()["output"]
+    own = ids.index(sent(reached)[0]["chatgpt-account-id"])
+    sim.control("POST", "codex", {"email": emails[own], "quota": {"limit_reached": True, "primary_reset": 900}})
+    more = [{"role": "user", "content": "go on"}]
+    answer = house.post("/v1/responses", ask | {"input": compacted + more})
+    assert answer.status == 503
+    assert "encrypted state" in answer.json()["error"]["message"]
+    answer = house.post("/v1/responses", ask | {"input": ask["input"] + first["output"] + more}, x_request_id="spent-1")
+    assert answer.status == 200
+    assert sent(reached)[0]["chatgpt-account-id"] == ids[1 - own]
+    record = house.record("spent-1")["id"]
+    tries = house.rows(f"SELECT error FROM attempts WHERE record_id = '{record}' ORDER BY n")
+    assert [each["error"] for each in tries] == ["quota", "mended_unsealed", ""]
+
+
 def test_new_conversations_go_where_most_is_left(house, sim, crowd, reached):
     _, much = crowd("little@example.com", "much@example.com")
     sim.control("POST", "codex", {"email": "little@example.com", "quota": {"primary_used": 95.0}})

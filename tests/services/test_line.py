@@ -14,7 +14,7 @@ class Shelf:
         self.there = there
         self.looks = 0
 
-    def spot(self, place, name, taken):
+    def spot(self, place, name, taken, who=0):
         def take():
             self.looks += 1
             if not self.there.get(place):
@@ -23,7 +23,7 @@ class Shelf:
             taken.append(name)
             return name
 
-        return Spot(place, frozenset({place}), take=take, give_back=self.put(place), returns_s=lambda: None)
+        return Spot(place, frozenset({place}), who=who, take=take, give_back=self.put(place), returns_s=lambda: None)
 
     def put(self, place):
         def give_back(_):
@@ -111,6 +111,15 @@ def test_only_so_many_can_wait(monkeypatch):
     line, shelf = Line(), Shelf(a=0)
     joined(line, shelf, "a", "a", "a")
     assert not line.join(shelf.spot("a", "late", []))
+
+
+def test_nobody_takes_the_line_for_himself(monkeypatch):
+    monkeypatch.setattr(module, "OF_ONE_MAX", 2)
+    line, shelf = Line(), Shelf(a=0)
+    first, second, third, other = (shelf.spot("a", n, [], who=who) for n, who in enumerate((1, 1, 1, 2)))
+    assert [line.join(spot) for spot in (first, second, third, other)] == [True, True, False, True]
+    line.leave(first)
+    assert line.join(third)
 
 
 @pytest.mark.parametrize("count", [200])
