@@ -20,6 +20,8 @@ WAITING_MAX = 1000
 """Calls of one worker that may wait for a place; more are told at once."""
 OF_ONE_MAX = 250
 """Calls of one user among them: nobody takes the line for himself."""
+ALIKE_MIN = 100
+"""Of calls that want the same so many may always stand in line: it may be free, and only others' wait is long."""
 LOOK_S = 0.25
 """How long the line rests at most before it is looked at again, whatever was told."""
 
@@ -92,7 +94,8 @@ class Line(Generic[_T]):
 
     def join(self, spot: Spot[_T]) -> bool:
         """Stand behind all others; False where too many do."""
-        if self._waiting >= WAITING_MAX or self._of[spot.who] >= OF_ONE_MAX:
+        alike = self._groups.get(spot.wanted, ())
+        if (self._waiting >= WAITING_MAX and len(alike) >= ALIKE_MIN) or self._of[spot.who] >= OF_ONE_MAX:
             return False
         self._last += 1
         spot.number = self._last

@@ -106,11 +106,15 @@ def test_it_is_looked_at_when_the_soonest_may_return_without_being_told():
     assert one.wait(module.LOOK_S / 2) == "a0"
 
 
-def test_only_so_many_can_wait(monkeypatch):
+def test_only_so_many_can_wait_but_for_those_who_want_something_else(monkeypatch):
     monkeypatch.setattr(module, "WAITING_MAX", 3)
-    line, shelf = Line(), Shelf(a=0)
+    monkeypatch.setattr(module, "ALIKE_MIN", 2)
+    line, shelf = Line(), Shelf(a=0, b=1)
     joined(line, shelf, "a", "a", "a")
     assert not line.join(shelf.spot("a", "late", []))
+    other = shelf.spot("b", "free", [])
+    assert line.join(other)
+    assert other.wait(1) == "free"
 
 
 def test_nobody_takes_the_line_for_himself(monkeypatch):

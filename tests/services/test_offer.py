@@ -151,6 +151,7 @@ def test_what_is_waited_for_counts_from_its_return_on(monkeypatch):
 
 def test_no_more_than_so_many_wait(monkeypatch):
     monkeypatch.setattr(module, "WAITING_MAX", 3)
+    monkeypatch.setattr(module, "ALIKE_MIN", 3)
     by = router(SINGLE, queue_wait_s=5)
     failing(by, failure(Scope.CREDENTIAL, rest_s=0.2))
     waiting = [gevent.spawn(offered(by, a_call()).next, 2) for _ in range(3)]
