@@ -63,12 +63,12 @@ class Counters:
         """Return this worker's share; of what is left of nothing there is none, of all else at least one."""
         return rule.most if self._share == 1 or not rule.most else max(1, rule.most // self._share)
 
-    def give(self, call_id: str, changes: list[tuple[str, int]]) -> None:
+    def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
         """Bring reservations to what was really used."""
-        used = self._used
-        for key, change in changes:
-            if key in used:
-                used[key] += change
+        counts = self._used
+        for want, used in settled:
+            if want.key in counts:
+                counts[want.key] += used - want.amount
 
     def peek(self, keys: list[str]) -> list[int | None]:
         """Return what is used; None where nobody has counted."""

@@ -83,26 +83,18 @@ class Limits:
             return
         known = record.usage.state is not UsageState.UNKNOWN or record.cost is not None
         tokens = counted(record.usage) if known else None
-        changes = []
+        settled = []
         for want in ticket.wants:
-            used = self._used(want.rule.measure, record.cost, tokens)
-            if used is not None and used != want.amount:
-                changes.append((want.key, used - want.amount))
-        self._counters.give(record.id, changes)
+            measure = want.rule.measure
+            if measure is not Measure.REQUESTS:
+                used = 0 if measure is Measure.CONCURRENT else tokens if measure is Measure.TOKENS else record.cost
+                settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
+        self._counters.give(record.id, settled)
 
     @property
     def held(self) -> int:
         """How many calls hold reservations."""
         return len(self._tickets)
-
-    @staticmethod
-    def _used(measure: Measure, cost: int | None, tokens: int | None) -> int | None:
-        """Return what a call used of a measure; None where its reservation stays."""
-        if measure is Measure.REQUESTS:
-            return None
-        if measure is Measure.CONCURRENT:
-            return 0
-        return tokens if measure is Measure.TOKENS else cost
 
     def _wants(
         self, call: Call, rules: tuple[Rule, ...], *, conversation: str, prices: tuple[Price, ...], now: float

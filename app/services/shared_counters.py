@@ -1,12 +1,15 @@
 """What has been used of each limit, where several workers serve: numbers in Redis, each change one atomic script.
 
-What a call holds is kept under a lease that its worker renews, so that a dead worker's reservations fall away. While
-Redis is away each worker holds calls to its share of the limits by itself.
+Far from a limit a worker takes a chunk along, and admits calls from it without asking; near a limit each call asks,
+and chunks are called back, so that exactly as many are admitted as are allowed. What a call or a worker holds is kept
+under a lease that its worker renews, so that a dead worker's reservations fall away. While Redis is away each worker
+holds calls to its share of the limits by itself, and tells what they cost once it is back.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from itertools import chain
 from typing import Any
 
@@ -15,81 +18,24 @@ import redis
 from gevent.event import Event
 
 from app.protocol.limit import Measure
+from app.services.chunks import Chunks
 from app.services.counters import Counters, Full, Want
+from app.services.counting_scripts import GIVE, RESTORE, SWEEP, TAKE, TELL
 from app.services.shared import AWAY, Breaker
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
+RECALL = "realms:recall"
 LEASE_S = 30
 RENEW_S = 10.0
+TELL_S = 0.5
+"""What chunks come to is told so often."""
+WAIT_S = 0.25
+"""A call waits so long for chunks that were called back, where nothing else is left."""
+RETRY_S = 0.01
+LISTEN_S = 60.0
 KEEP_S = 86_400
 """How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
-
-TAKE = """
-local call, until_ms, now_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local used, at = {}, 4
-for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key) or ARGV[at + 2]
-  if value == '' then return {'base', i} end
-  used[i] = tonumber(value)
-  if used[i] + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then return {'full', i, value} end
-  at = at + 5
-end
-at = 4
-for i, key in ipairs(KEYS) do
-  redis.call('SET', key, used[i], 'NX')
-  used[i] = redis.call('INCRBY', key, ARGV[at])
-  redis.call('EXPIRE', key, ARGV[at + 3])
-  if ARGV[at + 4] == '1' then redis.call('HSET', 'realms:lease:' .. call, key, ARGV[at]) end
-  at = at + 5
-end
-if redis.call('EXISTS', 'realms:lease:' .. call) == 1 then redis.call('ZADD', 'realms:leases', until_ms, call) end
-return {'ok', unpack(used)}
-"""
-"""Reserves all that a call needs, or nothing. For each key: amount, most, what was used before ('' is unknown and has
-to be asked for), seconds to keep it, and whether a dead worker's reservation falls away."""
-
-GIVE = """
-local lease = 'realms:lease:' .. ARGV[1]
-for i, key in ipairs(KEYS) do
-  local change, reserved = tonumber(ARGV[2 * i]), ARGV[2 * i + 1]
-  if reserved ~= '' and redis.call('HEXISTS', lease, key) == 0 then change = change + tonumber(reserved) end
-  if change ~= 0 and redis.call('EXISTS', key) == 1 then redis.call('INCRBY', key, change) end
-end
-redis.call('DEL', lease)
-return redis.call('ZREM', 'realms:leases', ARGV[1])
-"""
-"""Brings reservations to what was used, and ends the lease. For each key: the change, and what was reserved ('' where
-that doesn't fall away): of a reservation that is not there any more nothing has to be taken back."""
-
-RESTORE = """
-local lease = 'realms:lease:' .. ARGV[1]
-for i = 3, #ARGV, 4 do
-  local key = ARGV[i]
-  if redis.call('HEXISTS', lease, key) == 0 and (ARGV[i + 3] == '1' or redis.call('EXISTS', key) == 1) then
-    redis.call('INCRBY', key, ARGV[i + 1])
-    redis.call('EXPIRE', key, ARGV[i + 2])
-    redis.call('HSET', lease, key, ARGV[i + 1])
-  end
-end
-if redis.call('EXISTS', lease) == 1 then redis.call('ZADD', 'realms:leases', ARGV[2], ARGV[1]) end
-"""
-"""Reserves again what a call holds and Redis has forgotten. For each key: itself, the amount, seconds to keep it, and
-whether it counts from nothing; what was spent before has to be asked for first, by the next call."""
-
-SWEEP = """
-local dead = redis.call('ZRANGEBYSCORE', 'realms:leases', '-inf', ARGV[1], 'LIMIT', 0, 100)
-for _, call in ipairs(dead) do
-  local held = redis.call('HGETALL', 'realms:lease:' .. call)
-  for i = 1, #held, 2 do
-    if redis.call('EXISTS', held[i]) == 1 then redis.call('DECRBY', held[i], held[i + 1]) end
-  end
-  redis.call('DEL', 'realms:lease:' .. call)
-  redis.call('ZREM', 'realms:leases', call)
-end
-return #dead
-"""
-"""Takes back what calls of dead workers had reserved."""
 
 
 class SharedCounters(Counters):
@@ -100,109 +46,204 @@ class SharedCounters(Counters):
         self._client = client
         self._take: Any = client.register_script(TAKE)
         self._give: Any = client.register_script(GIVE)
+        self._tell: Any = client.register_script(TELL)
         self._restore: Any = client.register_script(RESTORE)
         self._sweep: Any = client.register_script(SWEEP)
         self._breaker = breaker or Breaker(client)
         self._live: dict[str, dict[str, Want]] = {}
-        """What the calls under way have reserved, by their ids and by key."""
-        self._given: list[tuple[str, list[tuple[str, int]]]] = []
+        """What the calls under way have reserved, by their ids and by key, but for those admitted from chunks."""
+        self._given: list[tuple[str, list[tuple[Want, int]]]] = []
+        self._unsure = False
+        """Whether the first of them may have been given back already: no answer came."""
         self._wake = Event()
+        self._name = f"worker-{uuid.uuid4().hex}"
+        self._chunks = Chunks()
+        self._listening = False
+        self._holds_until = 0.0
 
     def start(self) -> None:
-        """Begin to give back and to renew, in this worker's hub."""
+        """Begin to give back, to renew and to listen, in this worker's hub."""
         gevent.spawn(self._work_for_ever)
+        gevent.spawn(self._listen_for_ever)
 
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         if self._breaker.closed:
+            if self._listening and time.monotonic() < self._holds_until:
+                held = self._chunks.admit(call_id, wants)
+                if held is not None:
+                    return held
             try:
                 return self._take_shared(call_id, wants)
             except AWAY as error:
                 self._breaker.failed(error)
         return super().take(call_id, wants)
 
-    def give(self, call_id: str, changes: list[tuple[str, int]]) -> None:
+    def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
         if call_id in self._live:
-            self._given.append((call_id, changes))
+            self._given.append((call_id, settled))
             self._wake.set()
+        elif call_id in self._chunks:
+            if self._chunks.settle(call_id, settled):
+                self._wake.set()
         else:
-            super().give(call_id, changes)
+            super().give(call_id, settled)
+            for want, used in settled:
+                if want.rule.money:
+                    self._chunks.spend(want, used)
 
     def peek(self, keys: list[str]) -> list[int | None]:
         if self._breaker.closed and keys:
             try:
                 told: Any = self._client.mget([PREFIX + key for key in keys])
-                return [None if used is None else int(used) for used in told]
+                return [
+                    None if used is None else int(used) - self._free(key) for key, used in zip(keys, told, strict=True)
+                ]
             except AWAY as error:
                 self._breaker.failed(error)
         return super().peek(keys)
 
+    def _free(self, key: str) -> int:
+        """Return what workers hold of it and nobody uses, as last told."""
+        held: Any = self._client.hvals(f"realms:free:{PREFIX}{key}")
+        return sum(int(free) for free in held)
+
     def _take_shared(self, call_id: str, wants: list[Want]) -> list[int]:
         known: dict[int, int] = {}
+        until = 0.0
         while True:
-            told = self._take([PREFIX + want.key for want in wants], _arguments(call_id, wants, known))
+            told = self._ask(call_id, wants, known, again=until > 0)
             if told[0] == "ok":
                 if leased := {want.key: want for want in wants if _falls_away(want)}:
                     self._live[call_id] = leased
-                return [int(used) for used in told[1:]]
+                return [int(used) for used in told[1 : len(wants) + 1]]
             want = wants[told[1] - 1]
-            if told[0] == "full":
+            if told[0] == "base":
+                known[told[1] - 1] = want.base() if want.base is not None else 0
+                continue
+            until = until or time.monotonic() + WAIT_S
+            if told[0] == "full" or time.monotonic() >= until:
                 raise Full(want, int(told[2]))
-            known[told[1] - 1] = want.base() if want.base is not None else 0
+            gevent.sleep(RETRY_S)
+
+    def _ask(self, call_id: str, wants: list[Want], known: dict[int, int], *, again: bool) -> Any:
+        """Ask Redis, and take in the chunks that come with its answer; one who waits for others' asks for none."""
+        asks, since = self._listening and not again, time.monotonic()
+        chunks = self._chunks.ask(wants) if asks else [0] * len(wants)
+        try:
+            told = self._take([PREFIX + want.key for want in wants], self._arguments(call_id, wants, known, chunks))
+        except AWAY:
+            self._chunks.lost(wants)
+            raise
+        finally:
+            if asks:
+                self._chunks.answered(wants)
+        if asks and told[0] == "ok":
+            for number, want in enumerate(wants, 1):
+                granted = int(told[len(wants) + number])
+                self._chunks.granted(want, granted, known=int(told[number]))
+                if granted:
+                    self._holds_until = max(self._holds_until, since + LEASE_S - RENEW_S)
+        return told
+
+    def _arguments(self, call_id: str, wants: list[Want], known: dict[int, int], chunks: list[int]) -> list[Any]:
+        now = _now_ms()
+        arguments: list[Any] = [call_id, now + LEASE_S * 1000, self._name]
+        for number, (want, chunk) in enumerate(zip(wants, chunks, strict=True)):
+            base: Any = known.get(number, 0 if want.base is None else "")
+            keep = _keep(want.span.end, now)
+            arguments += [want.amount, want.rule.most, base, keep, int(_falls_away(want)), chunk]
+        return arguments
 
     def _work_for_ever(self) -> None:
-        renewed = 0.0
+        renewed = looked = 0.0
         while True:
-            self._wake.wait(RENEW_S / 4)
+            self._wake.wait(TELL_S)
             self._wake.clear()
             if not self._breaker.closed:
                 continue
+            now = time.monotonic()
             try:
                 self._give_back()
-                if time.monotonic() - renewed >= RENEW_S:
-                    renewed = time.monotonic()
+                if all_ := now - looked >= TELL_S:
+                    looked = now
+                self._tell_chunks(all_=all_)
+                if now - renewed >= RENEW_S:
+                    renewed = now
                     self._renew()
             except AWAY as error:
                 self._breaker.failed(error)
 
     def _give_back(self) -> None:
         while self._given:
-            call_id, changes = self._given[0]
-            leased = self._live.get(call_id, {})
-            amounts = [(change, leased[key].amount if key in leased else "") for key, change in changes]
-            self._give([PREFIX + key for key, _ in changes], [call_id, *chain.from_iterable(amounts)])
+            call_id, settled = self._given[0]
+            numbers = chain.from_iterable((want.amount, used) for want, used in settled)
+            again, self._unsure = int(self._unsure), True
+            self._give([PREFIX + want.key for want, _ in settled], [call_id, again, *numbers])
+            self._unsure = False
             self._given.pop(0)
             self._live.pop(call_id, None)
 
+    def _tell_chunks(self, *, all_: bool) -> None:
+        """Tell what has changed; what others need and nobody uses here goes back with that."""
+        if not self._listening or time.monotonic() >= self._holds_until:
+            self._chunks.let_go()
+        told = list(self._chunks.due(time.time_ns() / 1e9, all_=all_))
+        if not told:
+            return
+        now, known = _now_ms(), None
+        arguments: list[Any] = [self._name, now + LEASE_S * 1000]
+        for _key, chunk in told:
+            held, falls = chunk.live + chunk.free, int(chunk.falls_away)
+            arguments += [chunk.spent, held, chunk.free, falls, _keep(chunk.end, now), chunk.name]
+        self._chunks.tell(told)
+        try:
+            known = self._tell([PREFIX + key for key, _ in told], arguments)
+        finally:
+            self._chunks.heard(told, known)
+
     def _renew(self) -> None:
-        now = _now_ms()
+        since, now = time.monotonic(), _now_ms()
         until = now + LEASE_S * 1000
-        live = list(self._live)
-        if live:
-            known = self._client.zmscore(LEASES, live)
-            self._client.zadd(LEASES, dict.fromkeys(live, until), xx=True)
-            for call_id in (call_id for call_id, score in zip(live, known, strict=True) if score is None):
-                self._reserve_again(call_id, now, until)
+        live = [self._name, *self._live]
+        known: Any = self._client.zmscore(LEASES, live)
+        self._client.zadd(LEASES, dict.fromkeys(live, until), xx=True)
+        if known[0] is None:
+            self._chunks.let_go()
+        else:
+            self._holds_until = since + LEASE_S - RENEW_S
+        for call_id in (call_id for call_id, score in zip(live[1:], known[1:], strict=True) if score is None):
+            self._reserve_again(call_id, now, until)
         self._sweep([], [now])
 
     def _reserve_again(self, call_id: str, now: int, until: int) -> None:
         """A Redis that was emptied or started anew, or others that thought us dead, have forgotten a call."""
         held = self._live.get(call_id, {}).values()  # it may have ended meanwhile
-        wanted = [(PREFIX + want.key, want.amount, _keep_s(want, now), int(want.base is None)) for want in held]
+        wanted = [(PREFIX + want.key, want.amount, _keep(want.span.end, now), int(want.base is None)) for want in held]
         if wanted:
             self._restore([], [call_id, until, *chain.from_iterable(wanted)])
 
+    def _listen_for_ever(self) -> None:
+        """Hear which chunks others call back; while nobody can be heard none are held."""
+        while True:
+            try:
+                pubsub: Any = self._client.pubsub  # its types are unknown
+                with pubsub(ignore_subscribe_messages=True) as recalls:
+                    recalls.subscribe(RECALL)
+                    self._listening = True
+                    while True:
+                        message: Any = recalls.get_message(timeout=LISTEN_S)
+                        if message is None:
+                            gevent.sleep(RETRY_S)
+                        else:
+                            self._chunks.recall(message["data"].removeprefix(PREFIX))
+                            self._wake.set()
+            except AWAY:
+                self._listening = False
+                gevent.sleep(RETRY_S * 100)
 
-def _arguments(call_id: str, wants: list[Want], known: dict[int, int]) -> list[Any]:
-    now = _now_ms()
-    arguments: list[Any] = [call_id, now + LEASE_S * 1000, now]
-    for number, want in enumerate(wants):
-        base: Any = known.get(number, 0 if want.base is None else "")
-        arguments += [want.amount, want.rule.most, base, _keep_s(want, now), int(_falls_away(want))]
-    return arguments
 
-
-def _keep_s(want: Want, now_ms: int) -> int:
-    return KEEP_S if want.span.end is None else max(1, want.span.end - now_ms // 1000 + 60)
+def _keep(end: int | None, now_ms: int) -> int:
+    return KEEP_S if end is None else max(1, end - now_ms // 1000 + 60)
 
 
 def _falls_away(want: Want) -> bool:

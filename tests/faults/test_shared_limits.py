@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -18,19 +19,38 @@ from tests.faults.clients import CHAT
 from tests.live import until
 
 DOLLAR = 1_000_000_000
-REDIS = "redis://127.0.0.1:6379/8"
 pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
-def shared(provider, tmp_path):
-    client = redis.Redis.from_url(REDIS, decode_responses=True)
-    client.flushdb()
+def redis_server():
+    """A Redis of a test's own, which may be stopped."""
+    port = live.free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        client = redis.Redis(port=port, decode_responses=True)
+        client.pid = process.pid
+        until(lambda: _answers(client))
+        try:
+            yield client
+        finally:
+            client.close()
+            process.kill()
+
+
+def _answers(client):
+    try:
+        return client.ping()
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def shared(provider, tmp_path, redis_server):
+    at = f"redis://127.0.0.1:{redis_server.connection_pool.connection_kwargs['port']}/0"
     with live.database("postgresql", tmp_path, f"realms_shared_{os.getpid()}") as url:
-        with live.open_house(tmp_path, url, provider, workers="4", drain_s="3", redis_url=REDIS) as house:
+        with live.open_house(tmp_path, url, provider, workers="4", drain_s="3", redis_url=at) as house:
             yield house
-    client.flushdb()
-    client.close()
 
 
 def limit(house, **most):
@@ -39,6 +59,12 @@ def limit(house, **most):
         allowances.put("user", house.users["carol"], most=wanted, actor=None)
         db.session.remove()
     time.sleep(1.2)
+
+
+def shown(house, measure):
+    """How much of a limit is used, as its caller is told."""
+    told = house.ask("GET", "/v1/usage", who="carol").json()["limits"]
+    return next(each for each in told if each["measure"] == measure)["used"]
 
 
 def crowd(house, count, options, **more):
@@ -65,6 +91,56 @@ def test_of_one_more_than_the_limit_exactly_one_is_refused(shared, sim):
     if time.time() % 60 > 45:
         time.sleep(60 - time.time() % 60)
     assert crowd(shared, 61, "events=1") == {200: 60, 429: 1}
+
+
+def test_far_from_a_limit_few_calls_ask_redis_and_still_exactly_as_many_are_admitted(shared, sim, redis_server):
+    limit(shared, requests_minute=400)
+    if time.time() % 60 > 30:
+        time.sleep(60 - time.time() % 60)
+    begun = redis_server.info("commandstats")["cmdstat_evalsha"]["calls"]
+    told = Counter()
+    for _ in range(4):
+        told += crowd(shared, 80, "events=1")
+    asked = redis_server.info("commandstats")["cmdstat_evalsha"]["calls"] - begun
+    print(f"{told}, Redis asked {asked} times")
+    assert told == {200: 320}
+    assert asked < 320
+    until(lambda: 320 <= shown(shared, "requests_minute") < 330, every=0.5)  # a question is a request, too
+    told += crowd(shared, 90, "events=1")
+    assert 390 < told[200] <= 400
+    assert told[429] >= 10
+
+
+def test_what_was_spent_while_redis_stood_still_counts_when_it_is_back(shared, sim, redis_server):
+    """Nobody is refused and nothing fails meanwhile; workers hold calls to their share."""
+    with shared.app.app_context():
+        prices.put(catalog.find_model("sim-*").id, Tariff(Rates(input=0, output=10 * DOLLAR)), actor=None)
+        db.session.remove()
+    limit(shared, money_total=1000 * DOLLAR)
+    assert crowd(shared, 20, "events=1,output=1000", max_tokens=1000) == {200: 20}
+    until(lambda: shown(shared, "money_total") == "0.200000000", seconds=10, every=0.2)
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        assert crowd(shared, 20, "events=1,output=1000", max_tokens=1000) == {200: 20}
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    assert crowd(shared, 20, "events=1,output=1000", max_tokens=1000) == {200: 20}
+    until(lambda: shown(shared, "money_total") == "0.600000000", seconds=30, every=0.5)
+
+
+def test_what_killed_workers_held_in_chunks_is_free_again(shared, sim):
+    limit(shared, concurrent=200)
+    assert crowd(shared, 40, "events=1") == {200: 40}
+    for worker in shared.workers():
+        os.kill(worker, signal.SIGKILL)
+    until(lambda: _usable(shared) and shown(shared, "concurrent") == 0, seconds=60, every=1.0)
+
+
+def _usable(house):
+    try:
+        return house.ask("GET", "/readyz").status == 200
+    except OSError:
+        return False
 
 
 @pytest.mark.acceptance("K-2")

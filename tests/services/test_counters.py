@@ -28,7 +28,7 @@ def test_what_does_not_fit_takes_nothing_of_anything():
 def test_what_is_given_back_is_there_for_the_next():
     counters = Counters()
     counters.take("a", [want(10, 8)])
-    counters.give("a", [("k", -5), ("never counted", 7)])
+    counters.give("a", [(want(10, 8), 3), (want(10, key="never counted"), 8)])
     assert counters.take("b", [want(10, 7)]) == [10]
     assert counters.peek(["never counted"]) == [None]
 
@@ -63,7 +63,7 @@ def test_what_was_used_before_is_asked_for_once_and_nobody_is_forgotten_meanwhil
     assert sorted(each[0] for each in told if not isinstance(each, Full)) == [4, 5, 6]
     assert len([each for each in told if isinstance(each, Full)]) == 2
     assert counters.peek(["k"]) == [6]
-    counters.give("a", [("k", -1)])
+    counters.give("a", [(want(6), 0)])
     counters.take("z", [want(6, base=base)])
     assert len(asked) <= 5
 

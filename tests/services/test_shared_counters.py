@@ -57,7 +57,7 @@ def test_what_does_not_fit_takes_nothing_of_anything(workers, client):
         two.take("b", [want(5), want(1, key="l")])
     assert (full.value.want.key, full.value.used) == ("l", 1)
     assert client.get("realms:limit:k") == "1"
-    one.give("a", [("k", -1), ("l", -1)])
+    one.give("a", [(want(5), 0), (want(1, key="l"), 0)])
     give_back(one)
     assert two.take("b", [want(5), want(1, key="l")]) == [1, 1]
     assert client.zrange(LEASES, 0, -1) == ["b"]
@@ -77,7 +77,7 @@ def test_what_was_spent_is_asked_for_once_between_all_workers(workers):
     assert workers[1].take("b", [worth(50)]) == [100]
     with pytest.raises(Full):
         workers[2].take("c", [worth(1)])
-    workers[1].give("b", [("k", -49)])
+    workers[1].give("b", [(worth(50), 1)])
     give_back(workers[1])
     assert workers[2].take("c", [worth(49)]) == [100]
     assert asked == [1]
@@ -117,7 +117,7 @@ def test_numbers_are_given_back_beside_the_calls(workers, client):
     one = workers[0]
     worker = gevent.spawn(one._work_for_ever)
     one.take("a", [want(1)])
-    one.give("a", [("k", -1)])
+    one.give("a", [(want(1), 0)])
     with gevent.Timeout(5):
         while client.get("realms:limit:k") != "0":
             gevent.sleep(0.01)
@@ -132,7 +132,7 @@ def test_while_redis_is_away_each_worker_has_its_share():
     counters.take("b", [want(8)])
     with pytest.raises(Full):
         counters.take("c", [want(8)])
-    counters.give("b", [("k", -1)])
+    counters.give("b", [(want(8), 0)])
     counters.take("c", [want(8)])
 
 
@@ -148,9 +148,10 @@ def test_what_calls_hold_is_reserved_again_where_redis_has_forgotten_it(workers,
     assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("4", "130")
     with pytest.raises(Full):
         workers[3].take("too many", [want(4)])
+    used_of_it = [(want(4), 0), (want(100, 30, key="money", measure=Measure.DAY), 5)]
     for n in range(3):
-        workers[n % 2].give(f"call-{n}", [("k", -1), ("money", -25)])
-    workers[2].give("new", [("k", -1), ("money", -25)])
+        workers[n % 2].give(f"call-{n}", used_of_it)
+    workers[2].give("new", used_of_it)
     for worker in workers:
         give_back(worker)
     assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("0", "30")
@@ -161,6 +162,6 @@ def test_what_redis_has_forgotten_is_not_taken_back_from_others(workers, client)
     workers[0].take("old", [want(1), want(99, 30, key="money", measure=Measure.DAY)])
     client.flushdb()
     workers[1].take("new", [want(1), want(99, 30, key="money", measure=Measure.DAY)])
-    workers[0].give("old", [("k", -1), ("money", -25)])
+    workers[0].give("old", [(want(1), 0), (want(99, 30, key="money", measure=Measure.DAY), 5)])
     give_back(workers[0])
     assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("1", "35")

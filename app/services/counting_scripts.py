@@ -1,0 +1,131 @@
+"""What Redis does for those who count together: each script is one atomic step.
+
+For each limit there are three keys: the number of all that is used, reserved or held in a chunk; who holds room that
+nobody uses (``realms:free:``, by worker); and what each worker's chunk comes to (``realms:chunk:``: ``h`` of what it
+holds, ``t`` of what it has told was used, ever). What a call or a worker holds falls away with its lease.
+"""
+
+TAKE = """
+local call, until_ms, worker = ARGV[1], ARGV[2], ARGV[3]
+local used, granted, at = {}, {}, 4
+for i, key in ipairs(KEYS) do
+  local value = redis.call('GET', key) or ARGV[at + 2]
+  if value == '' then return {'base', i} end
+  used[i] = tonumber(value)
+  if used[i] + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
+    if redis.call('EXISTS', 'realms:free:' .. key) == 0 then return {'full', i, value} end
+    redis.call('PUBLISH', 'realms:recall', key)
+    return {'wait', i, value}
+  end
+  at = at + 6
+end
+at = 4
+for i, key in ipairs(KEYS) do
+  local amount, most, keep, falls = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 3], ARGV[at + 4] == '1'
+  redis.call('SET', key, used[i], 'NX')
+  used[i] = redis.call('INCRBY', key, amount)
+  if falls then redis.call('HSET', 'realms:lease:' .. call, key, amount) end
+  local chunk = math.min(tonumber(ARGV[at + 5]), math.floor((most - used[i]) / 20))
+  granted[i] = 0
+  if chunk >= 2 * amount then
+    granted[i] = chunk
+    redis.call('INCRBY', key, chunk)
+    redis.call('HINCRBY', 'realms:free:' .. key, worker, chunk)
+    redis.call('HINCRBY', 'realms:chunk:' .. key, 'h' .. worker, chunk)
+    redis.call('HINCRBY', 'realms:lease:' .. worker, key, falls and chunk or 0)
+    redis.call('ZADD', 'realms:leases', until_ms, worker)
+    redis.call('EXPIRE', 'realms:free:' .. key, keep)
+    redis.call('EXPIRE', 'realms:chunk:' .. key, keep)
+  elseif most - used[i] < 40 * amount and redis.call('EXISTS', 'realms:free:' .. key) == 1 then
+    redis.call('PUBLISH', 'realms:recall', key)
+  end
+  redis.call('EXPIRE', key, keep)
+  at = at + 6
+end
+if redis.call('EXISTS', 'realms:lease:' .. call) == 1 then redis.call('ZADD', 'realms:leases', until_ms, call) end
+for i = 1, #KEYS do used[#KEYS + i] = granted[i] end
+return {'ok', unpack(used)}
+"""
+"""Reserves all that a call needs, or nothing. For each key: amount, most, what was used before ('' is unknown and has
+to be asked for), seconds to keep it, whether a dead worker's reservation falls away, and the chunk that its worker
+would hold as well: it gets a twentieth of what is left at most, and none near the limit, where others' are called
+back."""
+
+GIVE = """
+local lease, again = 'realms:lease:' .. ARGV[1], ARGV[2] == '1'
+for i, key in ipairs(KEYS) do
+  local amount, used = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+  local held = redis.call('HEXISTS', lease, key) == 1
+  if (held or not again) and redis.call('EXISTS', key) == 1 then
+    redis.call('INCRBY', key, held and used - amount or used)
+  end
+end
+redis.call('DEL', lease)
+return redis.call('ZREM', 'realms:leases', ARGV[1])
+"""
+"""Brings reservations to what was used, and ends the lease. For each key: what was reserved, and what was used. Of a
+reservation that is not there any more nothing has to be taken back; where no answer came before, it was already."""
+
+RESTORE = """
+local lease = 'realms:lease:' .. ARGV[1]
+for i = 3, #ARGV, 4 do
+  local key = ARGV[i]
+  if redis.call('HEXISTS', lease, key) == 0 and (ARGV[i + 3] == '1' or redis.call('EXISTS', key) == 1) then
+    redis.call('INCRBY', key, ARGV[i + 1])
+    redis.call('EXPIRE', key, ARGV[i + 2])
+    redis.call('HSET', lease, key, ARGV[i + 1])
+  end
+end
+if redis.call('EXISTS', lease) == 1 then redis.call('ZADD', 'realms:leases', ARGV[2], ARGV[1]) end
+"""
+"""Reserves again what a call holds and Redis has forgotten. For each key: itself, the amount, seconds to keep it, and
+whether it counts from nothing; what was spent before has to be asked for first, by the next call."""
+
+TELL = """
+local worker, at, told = ARGV[1], 3, {}
+local lease = 'realms:lease:' .. worker
+for i, key in ipairs(KEYS) do
+  local spent, held, free, falls = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local chunk, frees = 'realms:chunk:' .. key, 'realms:free:' .. key
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('HSET', chunk, 't' .. worker .. ARGV[at + 5], spent, 'h' .. worker, 0)
+    redis.call('HDEL', lease, key)
+    redis.call('HDEL', frees, worker)
+    told[i] = -1
+  else
+    local before = tonumber(redis.call('HGET', chunk, 'h' .. worker) or 0)
+    local change = spent - tonumber(redis.call('HGET', chunk, 't' .. worker .. ARGV[at + 5]) or 0) + held - before
+    told[i] = redis.call('INCRBY', key, change)
+    redis.call('HSET', chunk, 't' .. worker .. ARGV[at + 5], spent, 'h' .. worker, held)
+    if free > 0 then redis.call('HSET', frees, worker, free) else redis.call('HDEL', frees, worker) end
+    if held > 0 then redis.call('HSET', lease, key, falls == '1' and held or 0) else redis.call('HDEL', lease, key) end
+    redis.call('EXPIRE', frees, ARGV[at + 4])
+  end
+  redis.call('EXPIRE', chunk, ARGV[at + 4])
+  at = at + 6
+end
+if redis.call('EXISTS', lease) == 1 then
+  redis.call('ZADD', 'realms:leases', ARGV[2], worker)
+else
+  redis.call('ZREM', 'realms:leases', worker)
+end
+return told
+"""
+"""Tells what a worker's chunks come to: used ever, held, free. What Redis thought otherwise is brought to that, so that
+an answer that was lost, a lease that fell away and a Redis that forgot everything do no harm."""
+
+SWEEP = """
+local dead = redis.call('ZRANGEBYSCORE', 'realms:leases', '-inf', ARGV[1], 'LIMIT', 0, 100)
+for _, call in ipairs(dead) do
+  local held = redis.call('HGETALL', 'realms:lease:' .. call)
+  for i = 1, #held, 2 do
+    if redis.call('EXISTS', held[i]) == 1 then redis.call('DECRBY', held[i], held[i + 1]) end
+    redis.call('HDEL', 'realms:free:' .. held[i], call)
+    redis.call('HDEL', 'realms:chunk:' .. held[i], 'h' .. call)
+  end
+  redis.call('DEL', 'realms:lease:' .. call)
+  redis.call('ZREM', 'realms:leases', call)
+end
+return #dead
+"""
+"""Takes back what calls of dead workers had reserved, and what those held in chunks."""
