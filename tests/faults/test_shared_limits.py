@@ -125,7 +125,7 @@ def test_what_was_spent_while_redis_stood_still_counts_when_it_is_back(shared, s
     finally:
         os.kill(redis_server.pid, signal.SIGCONT)
     assert crowd(shared, 20, "events=1,output=1000", max_tokens=1000) == {200: 20}
-    until(lambda: shown(shared, "money_total") == "0.600000000", seconds=30, every=0.5)
+    until(lambda: shown(shared, "money_total") == "0.600000000", seconds=60, every=1.0)  # a lease ends
 
 
 def test_what_killed_workers_held_in_chunks_is_free_again(shared, sim):
