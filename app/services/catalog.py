@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete as delete_rows
@@ -9,8 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app.extensions import db
-from app.models import Model, Record, Route, Upstream
+from app.models import DailyRollup, Model, Rollup, Route, Upstream
+from app.models.base import utcnow
 from app.services.changes import change
+from app.services.context import context
 from app.services.fields import FieldError, line, number
 from app.services.upstreams import PRIORITIES, WEIGHTS
 from app.services.wording import say as _
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from app.services.changes import Change
 
 NAME_LONGEST = 200
-NOT_FOUND = "model_not_found"
-"""The reason in the records of requests for a model that isn't served."""
+ASKED_FOR = timedelta(days=30)
+PATTERNS_MOST = 200
+"""So many names that a pattern serves may stand before those that nobody serves."""
 
 
 class CatalogError(FieldError):
@@ -34,7 +38,7 @@ class CatalogError(FieldError):
 
 
 class Asked(NamedTuple):
-    """A model that was asked for and isn't served: how often, and when last."""
+    """A model that was asked for and isn't served: how often, and in which hour last."""
 
     model: str
     times: int
@@ -123,11 +127,20 @@ def delete_route(route_id: int, *, actor: User | None) -> None:
 
 
 def asked_not_served(limit: int = 50) -> list[Asked]:
-    """Return the models that were asked for and aren't served, the most wanted first."""
-    times, last_at = func.count(), func.max(Record.at)
-    wanted = select(Record.model, times, last_at).where(Record.reason == NOT_FOUND).group_by(Record.model)
-    rows = db.session.execute(wanted.order_by(times.desc(), Record.model).limit(limit))
-    return [Asked(*row) for row in rows]
+    """Return the models that were asked for in these weeks and aren't served, the most wanted first.
+
+    The sums tell it, not the records, of which there may be too many: no upstream was reached for such a model.
+    """
+    begin, times = utcnow() - ASKED_FOR, func.sum(DailyRollup.requests)
+    served = select(Model.name).where(Model.enabled)
+    nowhere = DailyRollup.day >= begin, DailyRollup.upstream_id == 0, DailyRollup.model.not_in(served)
+    wanted = select(DailyRollup.model, times).where(*nowhere).group_by(DailyRollup.model)
+    rows = db.session.execute(wanted.order_by(times.desc(), DailyRollup.model).limit(limit + PATTERNS_MOST)).all()
+    snapshot = context().directory.snapshot
+    found = {model: int(count) for model, count in rows if model and snapshot.model(model) is None}
+    hours = select(Rollup.model, func.max(Rollup.hour)).where(Rollup.model.in_(found), Rollup.upstream_id == 0)
+    last = {row[0]: row[1] for row in db.session.execute(hours.group_by(Rollup.model))}
+    return [Asked(model, count, last[model]) for model, count in list(found.items())[:limit]]
 
 
 def _whole() -> Select[Model]:

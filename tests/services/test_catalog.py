@@ -4,11 +4,12 @@ import pytest
 from sqlalchemy import func, select
 
 from app.extensions import db
-from app.models import AuditEntry, Record, Route
+from app.models import AuditEntry, Route
 from app.models.base import utcnow
-from app.services import catalog, upstreams
+from app.services import catalog, posting, upstreams
 from app.services.catalog import CatalogError
 from tests.racing import together
+from tests.services.writing import record
 
 pytestmark = pytest.mark.any_database
 
@@ -151,28 +152,18 @@ def test_the_audit_says_what_became_of_routes_and_models(admin):
 
 
 def test_models_that_were_asked_for_and_not_served_are_counted_the_most_wanted_first(ctx):
+    catalog.import_models(add(), {"gpt-5": None, "claude-*": None}, actor=None)
     now = utcnow()
-    asked = [("gpt-9", "model_not_found")] * 2 + [("gpt-8", "model_not_found"), ("gpt-5", "")]
-    for n, (model, reason) in enumerate(asked):
-        db.session.add(
-            Record(
-                id=f"call{n}",
-                at=now - timedelta(minutes=n),
-                request_id=f"r{n}",
-                user_id=1,
-                token_id=1,
-                endpoint="responses",
-                protocol="openai",
-                model=model,
-                status=404,
-                end="refused",
-                reason=reason,
-                total_ms=1,
-            )
-        )
-    db.session.commit()
+    asked = ["gpt-9", "gpt-9", "gpt-8", "gpt-5", "gpt-5", "gpt-5", "claude-7", "claude-7", "claude-7"]
+    notes = [
+        record(n, model=model, status=404, attempts=(), at=(now - timedelta(hours=n)).timestamp())
+        for n, model in enumerate(asked)
+    ]
+    notes += [record(20, model="old", attempts=(), at=(now - timedelta(days=40)).timestamp()), record(21, model="")]
+    with db.engine.begin() as connection:
+        posting.post(connection, notes, again=False)
     (first, second) = catalog.asked_not_served()
     assert (first.model, first.times) == ("gpt-9", 2)
-    assert abs(first.last_at - now) < timedelta(seconds=1)
+    assert timedelta(0) <= now - first.last_at < timedelta(hours=1)
     assert tuple(second)[:2] == ("gpt-8", 1)
     assert len(catalog.asked_not_served(limit=1)) == 1
