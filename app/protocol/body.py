@@ -38,7 +38,7 @@ def read(body: bytes) -> Told | None:
     """Return what an answer tells, or None for what isn't a JSON object."""
     try:
         return _told.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -27,7 +27,7 @@ _COMPACTED = re.compile(rb'"type"\s*:\s*"compaction(?:_summary)?"')
 _SIGNED = re.compile(rb'"signature"\s*:\s*"[^"]|"redacted_thinking"')
 _BEGINNINGS = {"responses": ("instructions", "input"), "chat": ("", "messages"), "messages": ("system", "messages")}
 _turns = msgspec.json.Decoder(list[msgspec.Raw])
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Conversation(msgspec.Struct, frozen=True):

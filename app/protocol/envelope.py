@@ -16,7 +16,7 @@ from app.protocol.errors import Problem, RelayError
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = b" \t\r\n"
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Envelope:
@@ -91,6 +91,8 @@ def parse(body: bytes) -> Envelope:
         members = _decoder.decode(body)
     except msgspec.ValidationError:
         raise _invalid("The body must be a JSON object.") from None
+    except UnicodeDecodeError:
+        raise _invalid("The body is not valid UTF-8.") from None
     except (msgspec.DecodeError, RecursionError):
         raise _invalid("The body is not valid JSON.") from None
     if not body.isascii():

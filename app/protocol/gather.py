@@ -23,7 +23,7 @@ class _Data(msgspec.Struct):
 
 _data = msgspec.json.Decoder(_Data)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Gathering:

@@ -193,5 +193,5 @@ def _is_bare(choice: dict[str, Any]) -> bool:
 def _read(data: bytes) -> _Data | None:
     try:
         return _data.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -61,7 +61,7 @@ def _item_references(body: Envelope, member: str) -> list[str]:
         return []
     try:
         items = [bytes(item) for item in _items.decode(raw)]
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RelayError(Problem.INVALID_JSON, "The list of items is not valid JSON.") from None
     return [
         found for item in items if item.startswith(b"{") and _may_hold_id(item) for found in _referred(item, member)

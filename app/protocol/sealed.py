@@ -21,7 +21,7 @@ TIED = frozenset({"message", "function_call", "custom_tool_call"})
 """Items that OpenAI knows by their ids to have followed a reasoning item, and doesn't take without it."""
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Unsealed(NamedTuple):

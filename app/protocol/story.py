@@ -113,7 +113,7 @@ class Story:
             return raw
         try:
             data = body.with_model(event.data, self._rename)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return raw
         name = b"event: " + event.name.encode() + b"\n" if event.name else b""
         return name + b"data: " + data + b"\n\n"
@@ -212,5 +212,5 @@ def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:
 def _read(data: bytes) -> _Data:
     try:
         return _data.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING

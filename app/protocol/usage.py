@@ -148,7 +148,7 @@ def _first_usage(events: Iterable[bytes]) -> tuple[dict[str, Any], Any]:
 def _usage_of(data: bytes) -> tuple[dict[str, Any], Any]:
     try:
         holder = msgspec.json.decode(data, type=_Holder)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}, None
     for inner in (holder.response, holder.message, holder):
         if inner is not None and isinstance(inner.usage, dict):

@@ -88,7 +88,7 @@ def _refused(link: Link) -> RelayError:
     """Return the upstream's own words about the caller's request, as an error that can be told in a stream."""
     try:
         told = msgspec.json.decode(link.whole())["error"]["message"]
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
         told = f"The upstream refused the request (status {link.status})."
     finally:
         link.close()

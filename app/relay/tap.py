@@ -146,5 +146,5 @@ def _reason(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body).get("error") or {}
         return str(error.get("code") or error.get("type") or "")
-    except (msgspec.DecodeError, AttributeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
         return ""

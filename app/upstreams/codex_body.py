@@ -23,7 +23,7 @@ ENCRYPTED = "reasoning.encrypted_content"
 _Member = dict[str, msgspec.Raw]
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(_Member)
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def refuse_state(body: Envelope) -> None:

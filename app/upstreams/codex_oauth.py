@@ -114,6 +114,6 @@ def _says(body: bytes, words: Iterable[str]) -> bool:
         told = msgspec.json.decode(body, type=dict[str, Any])
         error = error_of(body)
         text = msgspec.json.encode([told.get("detail"), error.get("message"), error.get("code")]).decode().lower()
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False  # a page, which is a proxy's
     return any(word in text for word in words)

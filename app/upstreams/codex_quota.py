@@ -74,7 +74,7 @@ def of_usage(body: bytes, *, now: float) -> Quota:
         limits = msgspec.json.decode(body)["rate_limit"] or {}
         found = [limits.get(f"{name}_window") or {} for name in ("primary", "secondary")]
         windows = [_of_page(each, now) for each in found]
-    except (msgspec.DecodeError, TypeError, KeyError, AttributeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("the answer is not an account's usage") from None
     return _quota(*windows)
 

@@ -70,7 +70,7 @@ def _marked_metadata(body: Envelope, owner_mark: str) -> dict[str, bytes]:
     raw = body.raw("metadata") or b"null"
     try:
         metadata = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None) or {}
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RelayError(Problem.INVALID_TYPE, "'metadata' must be an object.", param="metadata") from None
     metadata.pop(OWNER_MEMBER, None)
     if len(metadata) >= METADATA_MAX:

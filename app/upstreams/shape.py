@@ -18,7 +18,7 @@ from app.protocol.policy import USUAL, Policy
 
 _EFFORT = re.compile(r"(.+)-(none|minimal|low|medium|high|xhigh)")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BROKEN = (msgspec.DecodeError, msgspec.ValidationError, RecursionError)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def shaped(body: Envelope, call: Call, target: Target) -> Envelope:

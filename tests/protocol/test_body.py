@@ -65,3 +65,8 @@ def test_the_models_name_is_changed_at_the_top_and_one_level_down_and_nowhere_el
     assert told == body.replace(b'"model":"x"', '"model":"naïve"'.encode()).replace(
         '[{"model":"naïve"}]'.encode(), b'[{"model":"x"}]'
     )
+
+
+@pytest.mark.parametrize("body", [b'{"id":"\xff"}', b'{"usage":{"input_tokens":1,"\xff":2}}'])
+def test_what_is_no_text_is_no_answer(body):
+    assert read(body) is None

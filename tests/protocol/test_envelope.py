@@ -92,6 +92,12 @@ def test_any_bytes_are_an_object_or_the_clients_error(raw):
         assert isinstance(json.loads(raw), dict)
 
 
+@pytest.mark.parametrize("raw", [b'{"\xff":1}', b'{"a":"\xff"}', b'{"a":{"\xff":1}}'])
+def test_what_is_no_text_is_refused(raw):
+    with pytest.raises(RelayError, match="UTF-8"):
+        parse(raw)
+
+
 @given(values.filter(lambda value: not isinstance(value, dict)))
 def test_whatever_is_no_object_is_refused(value):
     with pytest.raises(RelayError):
