@@ -137,6 +137,8 @@ def fill(engine: Engine, count: int) -> None:
     key = f"{words['hour']}, user_id, token_id, model, upstream_id"
     day = key.replace(words["hour"], words["hour"].replace("'hour'", "'day'").replace("%H:", "00:"))
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL work_mem = '1GB'"))
         connection.exec_driver_sql(
             f"INSERT INTO rollups (hour, user_id, token_id, model, upstream_id, {', '.join(SUMS)}) "
             f"SELECT {key}, {sums()} FROM records GROUP BY {key}"
@@ -260,8 +262,10 @@ def main() -> None:
             print(f"{'p50':>8} {'p95':>8}  ms, {told.kind}, {told.count:,} records, made in {took:.0f} s", flush=True)
             written = "50 records and their sums written"
             tell([(written, writing(url)), (f"{written} into an empty database", writing(empty))])
-            tell(queries())
-        tell(pages(Browser(app).sign_in(ADMIN)))  # each request in a context of its own, as in a server
+            for case in queries():
+                tell([case])
+        for case in pages(Browser(app).sign_in(ADMIN)):  # each request in a context of its own, as in a server
+            tell([case])
         with app.app_context():
             db.engine.dispose()
 
