@@ -54,6 +54,10 @@ COVERED_ELSEWHERE = {
     "services/codex_connect.py": (["admin/test_codex.py"], "sign-ins and imports, with a browser and an OAuth server"),
     "services/context.py": (["services/test_upstreams.py"], "a holder without behaviour of its own"),
     "services/letters.py": (["console/test_mail.py"], "what mails say, as they arrive at a mail server"),
+    "services/counting_scripts.py": (
+        ["services/test_chunks.py", "services/test_shared_counters.py"],
+        "run by Redis, as workers use them",
+    ),
     "services/notices.py": (["services/test_limits.py", "contract/test_limits.py"], "refusals and headers of limits"),
     "services/one_place.py": (
         ["services/test_routing.py", "contract/test_references.py"],
