@@ -18,7 +18,7 @@ from app.services import catalog, price_list, pricing, repricing
 from app.services import prices as service
 from app.services.prices import PriceError
 from app.web.forms import Form, LineField, optional
-from app.web.people import person
+from app.web.people import password_again, person
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -85,6 +85,7 @@ def model_prices(model_id: int) -> ResponseReturnValue:
 
 
 @blueprint.route("/models/<int:model_id>/prices/<int:price_id>/delete", methods=["GET", "POST"])
+@password_again
 def delete_price(model_id: int, price_id: int) -> ResponseReturnValue:
     """Ask whether to forget one version, then forget it."""
     model = catalog.get_model(model_id) or abort(404)

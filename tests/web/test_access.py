@@ -1,14 +1,16 @@
 """Who may open which page: every rule of the rooms, for nobody, a user and an administrator."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, update
 
 from app.extensions import Base, db
-from app.models import Token, User
+from app.models import SignIn, Token, User
 from app.models.base import utcnow
 from app.models.meta import LOOKED
 from app.services import accounts
-from tests.rooms import ALICE, filled
+from tests.rooms import ALICE, filled, later
 
 OPEN, SIGNED_IN, ADMIN_ONLY = "open", "signed in", "admin only"
 PLACES = {"upstream_id": 1, "credential_id": 1, "model_id": 1, "route_id": 1, "user_id": 1, "token_id": 1}
@@ -113,6 +115,33 @@ RULES = {
     "/admin/users/<int:user_id>/second-factor/remove": ADMIN_ONLY,
     "/admin/users/<int:user_id>/<any(enable, disable):what>": ADMIN_ONLY,
 }
+ASKED = {
+    "/admin/models/<int:model_id>/delete",
+    "/admin/models/<int:model_id>/prices/<int:price_id>/delete",
+    "/admin/models/<int:model_id>/routes/<int:route_id>/delete",
+    "/admin/objects/<int:row_id>/forget",
+    "/admin/requests-<any(model, user_id, token_id, upstream_id, hour, day):by>.csv",
+    "/admin/requests.csv",
+    "/admin/settings",
+    "/admin/upstreams/<int:upstream_id>/accounts/connect",
+    "/admin/upstreams/<int:upstream_id>/accounts/import",
+    "/admin/upstreams/<int:upstream_id>/accounts/sign-in",
+    "/admin/upstreams/<int:upstream_id>/credentials/<int:credential_id>/<any(enable, disable):what>",
+    "/admin/upstreams/<int:upstream_id>/credentials/<int:credential_id>/delete",
+    "/admin/upstreams/<int:upstream_id>/credentials/<int:credential_id>/replace",
+    "/admin/upstreams/<int:upstream_id>/credentials/new",
+    "/admin/upstreams/<int:upstream_id>/delete",
+    "/admin/upstreams/<int:upstream_id>/edit",
+    "/admin/upstreams/<int:upstream_id>/policy",
+    "/admin/upstreams/new",
+    "/admin/users/<int:user_id>",
+    "/admin/users/<int:user_id>/password",
+    "/admin/users/<int:user_id>/reset-link",
+    "/admin/users/<int:user_id>/second-factor/remove",
+    "/admin/users/invite",
+    "/admin/users/new",
+}
+"""What asks for the password again: keys, roles, settings, exports, deletions."""
 GONE = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret", "/login/code", "/account/recovery-codes"}
 GONE |= {"/forgot", "/register"}
 """Open only at their moment: set-up is over, the secret was shown, no code is awaited, no mail can be sent."""
@@ -187,6 +216,23 @@ def test_no_state_changes_without_a_post(app, admin_there, furnished):
         assert (status == 405) == ("GET" not in rule.methods), rule.rule
     after = everything(app)
     assert {name for name in before if before[name] != after[name]} == set()
+
+
+@pytest.mark.acceptance("C-14")
+def test_what_is_sensitive_asks_for_the_password_again_whichever_way_it_is_asked_for(app, admin_there, furnished):
+    later(app, SignIn, confirmed_at=timedelta(minutes=16))
+    before, form = everything(app), {"csrf_token": admin_there.token()}
+    asked = set()
+    for rule in rules(app):
+        ways = {"GET": admin_there.get, "POST": lambda path: admin_there.post(path, form)}
+        if rule.rule in ASKED:
+            asks = [(ways[way](address(rule)).location or "").split("?")[0] for way in rule.methods & set(ways)]
+            assert set(asks) == {"/confirm"}, rule.rule
+            asked.add(rule.rule)
+        elif "GET" in rule.methods:
+            assert not (admin_there.get(address(rule)).location or "").startswith("/confirm"), rule.rule
+    assert asked == ASKED
+    assert everything(app) == before
 
 
 @pytest.mark.acceptance("D-1")
