@@ -30,7 +30,7 @@ from app import create_app
 from app.extensions import db
 from app.services import accounts, catalog, tokens, upstreams
 from app.settings import Settings
-from tests import databases
+from tests import databases, watched
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery staple"
@@ -182,22 +182,27 @@ def open_provider() -> Iterator[Provider]:
 
 @contextmanager
 def open_house(
-    folder: Path, database_url: str, provider: Provider, *, beside: House | None = None, **environment: str
+    folder: Path,
+    database_url: str,
+    provider: Provider,
+    *,
+    beside: House | None = None,
+    host: str = "127.0.0.1",
+    **environment: str,
 ) -> Iterator[House]:
     """Start a Realms with people, upstreams and models; `environment` names settings without their prefix.
 
     With `beside` it is another host of that one's deployment: what the database holds is there already.
     Nobody is left out after failures unless a test asks for it: most tests share an upstream, and many make it fail.
     """
-    environment = {"cooldown_s": "0"} | environment
+    environment = {"cooldown_s": "0", "egress_allow": "127.0.0.0/8"} | environment
     port = free_port()
     settings = Settings(
-        bind=f"127.0.0.1:{port}",
+        bind=f"{host}:{port}",
         data_dir=folder,
         database_url=SecretStr(database_url),
         secret_key=SecretStr(SECRET_KEY),
         vault_keys=SecretStr(VAULT_KEY),
-        egress_allow="127.0.0.0/8",
         **{name.lower(): value for name, value in environment.items() if name.lower() in Settings.model_fields},
     )
     app = create_app(settings)
@@ -207,12 +212,12 @@ def open_house(
         "REALMS_DATABASE_URL": database_url,
         "REALMS_SECRET_KEY": SECRET_KEY,
         "REALMS_VAULT_KEYS": VAULT_KEY,
-        "REALMS_EGRESS_ALLOW": "127.0.0.0/8",
         **{f"REALMS_{name.upper()}": value for name, value in environment.items()},
     }
     log = folder / "realms.log"
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+        # As the README starts it, but that each worker is watched.
+        command = [Path(sys.executable).with_name("gunicorn"), "-c", "tests/gunicorn_watched.py", "wsgi:app"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
     house = House(port, process, settings, log, provider, app)
     try:
@@ -233,6 +238,7 @@ def open_house(
                 process.wait()
         with app.app_context():
             db.engine.dispose()
+    assert not (found := watched.troubles(folder)), found
 
 
 def _ready(house: House) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 
 from app.relay.watch import hang_up
+from app.server import leftovers
 
 SWEEP_S = 0.5
 TICK_S = 0.05
@@ -63,7 +64,11 @@ class Connections:
         def handle_served(listener: Any, request: Any, client: Any, address: Any) -> Any:
             self.serves(client)
             try:
-                return handle_request(listener, request, client, address)
+                served = handle_request(listener, request, client, address)
+                if leftovers.is_much(request):
+                    leftovers.take_away(client)
+                    raise StopIteration  # gunicorn's word for a connection that ends
+                return served
             finally:
                 self.idles(client, since=inf)
 

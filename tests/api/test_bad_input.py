@@ -2,11 +2,13 @@
 
 import gzip
 import json
+from contextlib import suppress
 
 import pytest
 import zstandard
 
 from tests.api.wire import request, say
+from tests.faults.test_database_away import Gaps
 
 RIGHT = b'{"model":"sim-1","input":"x"}'
 JSON = "Content-Type: application/json"
@@ -246,3 +248,17 @@ def test_no_address_that_stands_in_a_body_is_ever_fetched(house, reached):
     for path, body in bodies.items():
         assert house.post(path, body | {"base_url": f"{house.provider.url}/canary"}).status in {200, 400}
     assert [seen["path"] for seen in reached()] == list(bodies), "each body, and nothing that it points at"
+
+
+@pytest.mark.acceptance("F-3")
+@pytest.mark.parametrize("who", ["alice", "nobody"])
+@pytest.mark.parametrize("line", ["Transfer-Encoding: chunked", f"Content-Length: {40 << 20}"])
+def test_a_body_that_nobody_reads_holds_nobody_up(house, reached, who, line):
+    """gunicorn looks for the next request behind it a kilobyte at a time, and copies a megabyte for each."""
+    piece = b"%x\r\n%b\r\n" % (1 << 20, b" " * (1 << 20)) if "chunked" in line else b" " * (1 << 20)
+    sent = request(house.tokens.get(who, "sk_nobodys"), JSON, line, body=piece * 40)
+    with Gaps(house) as gaps, suppress(BrokenPipeError, ConnectionResetError):
+        heard = say(house.port, sent + (b"0\r\n\r\n" if "chunked" in line else b""), until=b"}}")
+        assert heard.statuses == [413 if who == "alice" else 401]
+    assert gaps.worst < 1
+    assert reached() == []
