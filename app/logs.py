@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from select import POLLOUT
+from typing import Any, BinaryIO, cast
 
 import gevent
 import msgspec
 import structlog
+from gevent.monkey import get_original
 
+_poll = get_original("select", "poll")
+"""The kernel's own: gevent's lets others run meanwhile, and lines are also written where nobody else may run."""
 VALUE_MAX = 200
 FLUSH_S = 0.1
 EVENTS: dict[str, int] = {}
 """How many lines of each event this process has logged."""
 LISTENERS: list[Callable[[Mapping[str, Any]], None]] = []
 """Called with each event of this process, but not with the lines of calls."""
+TRACE_MAX = 3000
+"""Of a trace its end is kept: it says most, and a line must fit into what a pipe takes at once (PIPE_BUF)."""
 LINES_MAX = 20_000
 """Lines that may wait; more are dropped and counted, for a log that nobody takes must not stop the relay."""
 
@@ -32,9 +39,34 @@ def configure() -> None:
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(20),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", Out(sys.stdout.buffer))),
         cache_logger_on_first_use=True,
     )
+
+
+class Out:
+    """Standard output for single lines: nobody waits for whoever reads it, and a full disk is no failure."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._taken: Any = None
+        with suppress(OSError, ValueError):  # what a test or a terminal's runner puts there may be no file
+            descriptor = file.fileno()
+            self._taken = _poll()
+            self._taken.register(descriptor, POLLOUT)
+
+    def write(self, line: bytes) -> None:
+        """Write a line, or count it as dropped. A pipe that can be written to takes 4 KB at once."""
+        try:
+            if self._taken is not None and not self._taken.poll(0):
+                raise BlockingIOError
+            self._file.write(line)
+            self._file.flush()
+        except OSError:
+            EVENTS["log_lines_dropped"] = EVENTS.get("log_lines_dropped", 0) + 1
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 class CallLog:
@@ -62,8 +94,11 @@ class CallLog:
             lines.append(msgspec.json.encode({"event": "log_lines_dropped", "count": self._dropped}))
             self._dropped = 0
         if lines:
-            sys.stdout.buffer.write(b"\n".join((*lines, b"")))
-            sys.stdout.buffer.flush()
+            try:
+                sys.stdout.buffer.write(b"\n".join((*lines, b"")))
+                sys.stdout.buffer.flush()
+            except OSError:  # a full disk
+                self._dropped += len(lines)
 
     def _write_for_ever(self) -> None:
         while True:
@@ -83,8 +118,8 @@ def _count(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 def _cut(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Keep what callers sent short; JSON keeps it on one line."""
     for name, value in event.items():
-        if isinstance(value, str) and len(value) > VALUE_MAX and name != "exception":
-            event[name] = value[:VALUE_MAX]
+        if isinstance(value, str) and len(value) > VALUE_MAX:
+            event[name] = value[-TRACE_MAX:] if name == "exception" else value[:VALUE_MAX]
     return event
 
 
