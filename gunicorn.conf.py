@@ -74,11 +74,19 @@ def on_starting(server):
 
 
 def when_ready(server):
-    """Bound what the kernel keeps for a reader that doesn't read; accepted sockets inherit it."""
+    """Bound what the kernel keeps for a reader that doesn't read, and how long it believes in one that is gone.
+
+    A client whose network ends without a word is noticed within a minute. Accepted sockets inherit all of it.
+    """
     import socket
 
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 * 1024)
+        if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
 
 
 def post_fork(server, worker):

@@ -21,6 +21,8 @@ READ_SIZE = 65536
 RECEIVE_BUFFER = 128 * 1024
 """Kernel bytes per connection; left to itself the kernel grows it to megabytes behind a slow reader."""
 USER_TIMEOUT_MS = 60_000
+ASKED_AFTER_S, ASKED_AGAIN_S = 20, 10
+"""A network that is gone says nothing: the kernel asks a silent peer so often, until the time above is over."""
 _READ, _WRITE = 1, 2
 _Socket: type[socket.socket] = get_original("socket", "socket")
 
@@ -273,6 +275,8 @@ def open_wire(family: int, address: Address, *, context: ssl.SSLContext | None =
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ASKED_AFTER_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASKED_AGAIN_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     except BaseException:
