@@ -34,7 +34,7 @@ format: .venv/ready-dev ## Put code and templates in form
 	@$(BIN)/djlint --reformat --quiet templates
 
 faults: .venv/ready-dev services ## Kills, drains and storms; takes up to 25 minutes
-	@exec $(BIN)/pytest -n 2 -m faults --timeout 600
+	@exec $(BIN)/python -m pytest -n 2 -p tests.figures -m faults --timeout 600 $(FIGURES)
 
 pages: .venv/ready-dev ## Look at every page in a browser
 	@exec $(BIN)/pytest -m pages

@@ -220,6 +220,7 @@ def test_an_error_in_the_stream_is_one_of_the_official_clients_own_errors(house,
             list(client.messages.create(**MESSAGES.asks(model=model_of(MESSAGES))))
 
 
+@pytest.mark.fault("X-7")
 def test_a_thousand_calls_at_thirty_percent_faults_show_none(house, sim):
     faults = ("status=500", "status=429", "fault=reset", "fault=error_first:529", "fault=html", "status=401")
     for fault in faults:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -37,9 +37,10 @@ class Cluster:
         where = ["-D", str(self._folder / "data"), "-U", "realms", "-A", "trust", "--no-sync"]
         subprocess.run([*self._as, self._programs / "initdb", *where], check=True, capture_output=True, cwd="/")
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "unix_socket_directories="]
+    def start(self, *more: str) -> None:
+        """Start it, with `name=value` settings of one's own, and wait until it answers."""
+        settings = [word for each in more for word in ("-c", each)]
+        settings += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "unix_socket_directories="]
         command = [*self._as, self._programs / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings]
         log = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
@@ -53,6 +54,17 @@ class Cluster:
             self._process.wait(30)
             self._process = None
 
+    def crash(self) -> None:
+        """Let every process of it die at once."""
+        assert self._process is not None
+        self._signal(signal.SIGKILL)
+        self._process.wait(30)
+        self._process = None
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def freeze(self) -> None:
         """Let every process of it stand still: connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
@@ -65,7 +77,8 @@ class Cluster:
         assert self._process is not None
         listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         for pid in [self._process.pid, *map(int, listed.split())]:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _answers(self) -> bool:
         try:
@@ -76,12 +89,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Start a server of its own, and leave nothing of it."""
+def cluster(folder: Path | None = None) -> Iterator[Cluster]:
+    """Start a server of its own, in a folder where one is given, and leave nothing of it."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL's programs are not installed")
-    folder = Path(tempfile.mkdtemp(prefix="realms-cluster-"))
+    folder = folder or Path(tempfile.mkdtemp(prefix="realms-cluster-"))
     folder.chmod(0o755)
     made = Cluster(folder, found[-1].parent)
     try:

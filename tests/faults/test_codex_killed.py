@@ -11,6 +11,7 @@ from tests.live import until
 BODY = {"model": CROWD, "input": "hi"}
 
 
+@pytest.mark.fault("X-24")
 @pytest.mark.acceptance("E-11")
 def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provider, tmp_path):
     with open_codex(tmp_path, provider) as house:
@@ -32,6 +33,7 @@ def test_a_renewal_that_dies_is_tried_once_more_and_then_asks_for_a_person(provi
         assert house.post("/v1/responses", BODY).status == 200
 
 
+@pytest.mark.fault("X-24")
 def test_a_worker_that_is_told_to_stop_keeps_the_tokens_it_has_asked_for(provider, tmp_path):
     with open_codex(tmp_path, provider) as house:
         before = refreshes(provider)

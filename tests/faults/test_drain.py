@@ -85,6 +85,34 @@ def test_two_hundred_streams_end_honestly_and_on_record(provider, sim, tmp_path)
         assert not list((tmp_path / "journal").glob("*"))
 
 
+@pytest.mark.fault("X-2")
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_a_thousand_streams_end_honestly_and_on_record(provider, sim, tmp_path, tell):
+    """Half of them end by themselves within the drain, half never would."""
+    drain_s, short, long = 25, "events=2,gap=1.5", "events=4000,gap=2"
+    wanted = [(TALKS[n % 3], (short, long)[n % 2]) for n in range(1000)]
+    with a_house(provider, tmp_path, drain_s=str(drain_s)) as house, ExitStack() as stack:
+        clients = opened(house, sim, stack, wanted)
+        since = time.monotonic()
+        house.process.send_signal(signal.SIGTERM)
+        bodies = read_all(clients)
+        code = ended(house, drain_s + 10)
+        took = time.monotonic() - since
+        whole = sum(talk.ends in body[-4000:] for (talk, _, _), body in zip(clients, bodies, strict=True))
+        rows = {row["request_id"]: row["end"] for row in house.rows('SELECT request_id, "end" FROM records')}
+        kills = house.log.read_bytes().count(b"SIGKILL")
+        tell(
+            f"{whole} streams ended whole, {1000 - whole} with their protocol's error event; {len(rows)} records; "
+            f"gone after {took:.1f} s of {drain_s + 5} s at most, exit code {code}, {kills} killed"
+        )
+        for (talk, options, client), body in zip(clients, bodies, strict=True):
+            if options == long:
+                assert_told_of_the_restart(talk, body, client.request_id)
+            assert rows[client.request_id] == ("completed" if options == short else "drained")
+        assert (whole, code, kills, took <= drain_s + 5) == (500, 0, 0, True)
+
+
 def test_ctrl_c_ends_streams_honestly_too_and_soon(provider, sim, tmp_path):
     with a_house(provider, tmp_path) as house, ExitStack() as stack:
         clients = opened(house, sim, stack, [(talk, options) for talk in TALKS for options in (LONG, SILENT)])

@@ -128,6 +128,7 @@ def test_limits_are_exact_across_both(hosts):
     time.sleep(1.2)
 
 
+@pytest.mark.fault("X-1")
 @pytest.mark.acceptance("B-4")
 @pytest.mark.timeout(180)
 def test_a_host_that_is_killed_whole_and_started_again_has_lost_nothing(hosts, deployment):

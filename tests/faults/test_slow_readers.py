@@ -103,6 +103,34 @@ def test_standing_streams_keep_one_read_each(house, sim):
         assert ends == {"slow_reader"}
 
 
+@pytest.mark.fault("X-16")
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_a_thousand_readers_that_never_read_are_given_up(provider, sim, tmp_path, tell):
+    limit_s, count = 30, 1000
+    with live.database("sqlite", tmp_path, "never") as url:
+        with live.open_house(tmp_path, url, provider, write_s=str(limit_s)) as house, ExitStack() as stack:
+            (worker,) = house.workers()
+            call(house, CHAT, ENDLESS)
+            before = most = pss_kb(worker)
+            since = provider.count()
+            clients = [stack.enter_context(Client(house, window=WINDOW, timeout=120)) for _ in range(count)]
+            for client in clients:
+                client.send(CHAT, "events=20000,bytes=1000")
+            begun = time.monotonic()
+            until(lambda: provider.control("GET", "stats")["open"] >= count * 0.99, seconds=limit_s)
+            while provider.control("GET", "stats")["open"] and time.monotonic() - begun < 3 * limit_s:
+                most = max(most, pss_kb(worker))
+                time.sleep(0.3)
+            took = time.monotonic() - begun
+            ends = {house.record(client.request_id)["end"] for client in clients}
+            assert len(provider.requests(since)) == count
+    each = (most - before) / count
+    tell(f"{count} readers that never read 20 MB: all given up {took:.0f} s later ({limit_s} s), {each:.0f} KB each")
+    assert ends == {"slow_reader"}
+    assert each < EACH_KB + FIXED_KB / count
+
+
 # -- nobody else notices
 
 

@@ -95,10 +95,11 @@ def strike(house, journals) -> int:
 
 
 @pytest.mark.acceptance("B-4")
+@pytest.mark.fault("X-1")
 @pytest.mark.faults
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "workers"), [("postgresql", 2), ("sqlite", 1)])
-def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, kind, workers):
+def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, tell, kind, workers):
     shared = {"redis_url": REDIS} if workers > 1 else {}
     with live.database(kind, tmp_path, f"realms_storm_{os.getpid()}") as url:
         with live.open_house(tmp_path, url, provider, workers=str(workers), drain_s="3", **shared) as house:
@@ -113,14 +114,16 @@ def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, kind, worker
                     killed += strike(house, journals)
             seen = [each.read() for each in crowd.seen]
             ids, ends = sum(len(each.ids) for each in seen), sum(each.ended for each in seen)
-            print(f"{kind}: {killed} kills, {len(seen)} calls, {ids} ids seen, {ends} ends seen")
             assert killed >= 3
             assert min(ids, ends) >= 100
             assert_owned(house, seen)
             assert_settled(house, seen)
             served = assert_accounted(house, since)
             balance = assert_balanced(house)
-            print(f"{served} calls served, the records and their sums: {balance}")
+            tell(
+                f"{kind}, {workers} workers: {killed} killed in {STORM_S} s, {served} calls served, {ids} ids and {ends} ends "
+                f"seen: none without owner, none without record; sums as the records"
+            )
             assert balance["cost"] > 0
             assert_no_ghosts(provider)
             for _ in range(2):

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from tests.house.reading import ROOT, named, python_files, tree
 
-PAGES = {"acceptance": ROOT / "docs/security-checklist.md"}
+PAGES = {"acceptance": ROOT / "docs/security-checklist.md", "fault": ROOT / "docs/reliability.md"}
 """Each mark with the page that lists its numbers."""
 ROW = re.compile(r"(?m)^\| ([A-Z]-\d+) \|(.*)\| ([^|]*) \|$")
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -22,7 +22,7 @@ def shown(mark):
         for name, node in _tests(tree(path)):
             for number in _numbers(node, mark):
                 found[number].append(f"{named(path)}::{name}")
-    return {number: sorted(tests) for number, tests in found.items()}
+    return {number: sorted({*tests}) for number, tests in found.items()}
 
 
 def listed(mark):
@@ -44,9 +44,11 @@ def _tests(module):
 
 
 def _numbers(function, mark):
+    """Those of its decorators, the marks of single parameters among them."""
     for decorator in function.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == f"pytest.mark.{mark}":
-            yield from (ast.literal_eval(number) for number in decorator.args)
+        for node in ast.walk(decorator):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"pytest.mark.{mark}":
+                yield from (ast.literal_eval(number) for number in node.args)
 
 
 def write():
@@ -59,6 +61,20 @@ def write():
             return f"| {number} |{between}| {told(tests[number]) if number in tests else last} |"
 
         page.write_text(ROW.sub(row, page.read_text()))
+
+
+def write_figures(measured):
+    """Put what was measured into the third column of the faults; a number that wasn't tried keeps what it has."""
+
+    def row(found):
+        number, between, tests = found.groups()
+        cells = between.split(" | ")
+        if number in measured:
+            cells[-1] = "; ".join(measured[number]) + " "
+        return f"| {number} |{' | '.join(cells)}| {tests} |"
+
+    page = PAGES["fault"]
+    page.write_text(ROW.sub(row, page.read_text()))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from tests.house.promises import PAGES, listed, shown, told
 
 ITEMS = {
     "acceptance": dict(zip("ABCDEFGHIJKLM", (12, 18, 17, 10, 13, 12, 15, 6, 8, 7, 10, 9, 6), strict=True)),
+    "fault": {"X": 24},
 }
 """How many there are of each group: none goes missing with its row."""
-AWAITED = "CD"
-"""Groups that nobody has gone through yet."""
+AWAITED = {*"CD", "X-5", "X-6", "X-21", "X-23"}
+"""Groups and numbers that nobody has gone through yet."""
 
 
 @pytest.mark.parametrize("mark", PAGES)
@@ -26,6 +27,6 @@ def test_every_row_names_the_tests_that_carry_its_number_or_says_why_there_are_n
     for number, cell in listed(mark):
         if number in tests:
             assert cell == told(tests[number]), number
-        elif number[0] not in AWAITED:
+        elif not {number, number[0]} & AWAITED:
             assert cell.startswith("Not tested: "), number
             assert len(cell.split()) > 6, number

@@ -1,0 +1,97 @@
+"""X-20: a slow network, and one that is gone without a word: noticed on both sides within a minute or little more."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from app.services import catalog, upstreams
+from tests import live
+from tests.faults.clients import CHAT, call
+from tests.live import ROOT
+
+DELAY_S = 0.3
+APART = ["unshare", "--net", "--map-root-user"]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+
+
+@pytest.mark.fault("X-20")
+def test_a_network_that_is_gone_without_a_word_is_noticed_on_both_sides(tmp_path, tell):
+    joined = [*APART, "sh", "-c", "ip link add a type veth peer name b"]
+    if subprocess.run(joined, capture_output=True, check=False).returncode:
+        pytest.skip("two joined networks can't be made here: nothing was shown of one that is gone")
+    asked = [*APART, sys.executable, "-m", "tests.faults.blackhole", str(tmp_path)]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    upstream_s, client_s = json.loads(done.stdout)
+    tell(
+        f"gone without a word: a silent provider noticed after {upstream_s:.0f} s, a reading client after {client_s:.0f} s"
+    )
+    assert upstream_s < 75
+    assert client_s < 75
+
+
+@contextmanager
+def relay(port):
+    """A way to a port that takes 0.3 s for every piece; loss is the kernel's to make, and isn't to be had everywhere."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener, port):
+    while True:
+        try:
+            near, _ = listener.accept()
+        except OSError:
+            return
+        far = socket.create_connection(("127.0.0.1", port))
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one, other):
+    try:
+        while piece := one.recv(65536):
+            time.sleep(DELAY_S)
+            other.sendall(piece)
+        other.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+@pytest.mark.fault("X-20")
+def test_a_slow_network_slows_its_own_calls_alone(provider, sim, tmp_path, tell):
+    with relay(provider.port) as port, live.database("sqlite", tmp_path, "slow") as url:
+        with live.open_house(tmp_path, url, provider) as house:
+
+            def add():
+                made = upstreams.create(
+                    name="far", kind="openai", base_url=f"http://127.0.0.1:{port}/v1", key="sim-x", priority=0,
+                    weight=1, actor=None,
+                )  # fmt: skip
+                catalog.import_models(made.id, {"far-*": None}, actor=None)
+
+            house.changed(add)
+            with ThreadPoolExecutor(20) as pool:
+                since = time.monotonic()
+                slow = [pool.submit(call, house, CHAT, "events=20,gap=0.05", model="far-1") for _ in range(20)]
+                near = sorted(_took(house) for _ in range(30))
+                whole = [each.result(60) for each in slow]
+                took = time.monotonic() - since
+    tell(f"300 ms each way: 20 streams whole after {took:.1f} s; others' p99 {near[-1] * 1000:.0f} ms meanwhile")
+    assert all(CHAT.ends in got.body for got in whole)
+    assert near[len(near) // 2] < DELAY_S
+
+
+def _took(house):
+    since = time.monotonic()
+    assert call(house, CHAT, "events=1").status == 200
+    return time.monotonic() - since
