@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 @pytest.mark.fault("X-20")
 def test_a_network_that_is_gone_without_a_word_is_noticed_on_both_sides(tmp_path, tell):
-    joined = [*APART, "sh", "-c", "ip link add a type veth peer name b"]
+    joined = [*APART, "sh", "-c", "ip link add name near type veth peer name far"]
     if subprocess.run(joined, capture_output=True, check=False).returncode:
         pytest.skip("two joined networks can't be made here: nothing was shown of one that is gone")
     asked = [*APART, sys.executable, "-m", "tests.faults.blackhole", str(tmp_path)]
@@ -80,15 +80,18 @@ def test_a_slow_network_slows_its_own_calls_alone(provider, sim, tmp_path, tell)
                 catalog.import_models(made.id, {"far-*": None}, actor=None)
 
             house.changed(add)
+            quiet = sorted(_took(house) for _ in range(30))
             with ThreadPoolExecutor(20) as pool:
                 since = time.monotonic()
                 slow = [pool.submit(call, house, CHAT, "events=20,gap=0.05", model="far-1") for _ in range(20)]
                 near = sorted(_took(house) for _ in range(30))
                 whole = [each.result(60) for each in slow]
                 took = time.monotonic() - since
-    tell(f"300 ms each way: 20 streams whole after {took:.1f} s; others' p99 {near[-1] * 1000:.0f} ms meanwhile")
+    tell(
+        f"300 ms each way: 20 streams whole after {took:.1f} s; others' p50 {quiet[15] * 1000:.0f} ms before, {near[15] * 1000:.0f} ms meanwhile"
+    )
     assert all(CHAT.ends in got.body for got in whole)
-    assert near[len(near) // 2] < DELAY_S
+    assert near[15] < max(DELAY_S, 3 * quiet[15])
 
 
 def _took(house):
