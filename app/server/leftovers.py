@@ -22,7 +22,7 @@ PIECE = 256 * 1024
 
 def is_much(request: Any) -> bool:
     """Whether more of a request's body was left unread than is skipped in a moment, or nobody knows how much."""
-    reader = getattr(request.body, "reader", None)
+    reader = getattr(getattr(request, "body", None), "reader", None)
     if isinstance(reader, ChunkedReader):
         return reader.parser is not None
     return isinstance(reader, LengthReader) and reader.length > SMALL
