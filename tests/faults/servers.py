@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, to be stopped, frozen and started again."""
+"""A PostgreSQL and a Redis of a test's own, to be stopped, frozen and started again."""
 
 import os
 import shutil
@@ -7,10 +7,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from tests.live import free_port, until
 
@@ -104,3 +106,38 @@ def cluster(folder: Path | None = None) -> Iterator[Cluster]:
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class RedisServer:
+    """A Redis that nobody else uses."""
+
+    url: str
+    pid: int
+    client: redis.Redis
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.ConnectionError:
+            return False
+
+    @property
+    def asked(self) -> int:
+        """How often a script was run."""
+        return int(self.client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        url = f"redis://127.0.0.1:{port}/0"
+        made = RedisServer(url, process.pid, redis.Redis.from_url(url, decode_responses=True))
+        try:
+            until(made.answers)
+            yield made
+        finally:
+            made.client.close()
+            process.kill()

@@ -2,19 +2,18 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
 
 import pytest
-import redis
 
 from app.extensions import db
 from app.protocol.limit import Measure
 from app.protocol.price import Rates, Tariff
 from app.services import allowances, catalog, prices
 from tests import live
+from tests.faults import servers
 from tests.faults.clients import CHAT
 from tests.live import until
 
@@ -24,32 +23,14 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture
 def redis_server():
-    """A Redis of a test's own, which may be stopped."""
-    port = live.free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        client = redis.Redis(port=port, decode_responses=True)
-        client.pid = process.pid
-        until(lambda: _answers(client))
-        try:
-            yield client
-        finally:
-            client.close()
-            process.kill()
-
-
-def _answers(client):
-    try:
-        return client.ping()
-    except redis.ConnectionError:
-        return False
+    with servers.redis_server() as running:
+        yield running
 
 
 @pytest.fixture
 def shared(provider, tmp_path, redis_server):
-    at = f"redis://127.0.0.1:{redis_server.connection_pool.connection_kwargs['port']}/0"
     with live.database("postgresql", tmp_path, f"realms_shared_{os.getpid()}") as url:
-        with live.open_house(tmp_path, url, provider, workers="4", drain_s="3", redis_url=at) as house:
+        with live.open_house(tmp_path, url, provider, workers="4", drain_s="3", redis_url=redis_server.url) as house:
             yield house
 
 
@@ -97,11 +78,11 @@ def test_far_from_a_limit_few_calls_ask_redis_and_still_exactly_as_many_are_admi
     limit(shared, requests_minute=400)
     if time.time() % 60 > 30:
         time.sleep(60 - time.time() % 60)
-    begun = redis_server.info("commandstats")["cmdstat_evalsha"]["calls"]
+    begun = redis_server.asked
     told = Counter()
     for _ in range(4):
         told += crowd(shared, 80, "events=1")
-    asked = redis_server.info("commandstats")["cmdstat_evalsha"]["calls"] - begun
+    asked = redis_server.asked - begun
     print(f"{told}, Redis asked {asked} times")
     assert told == {200: 320}
     assert asked < 320

@@ -71,10 +71,10 @@ class Crowd:
                 seen.data += piece
 
 
-def furnish_prices(house):
+def furnish_prices(house, *names):
     """Every model that is asked for costs something."""
     with house.app.app_context():
-        for name in ("sim-*", "claude-*"):
+        for name in names:
             tariff = Tariff(Rates(input=2_000_000_000, output=10_000_000_000))
             prices.put(catalog.find_model(name).id, tariff, actor=None)
         db.session.remove()
@@ -104,7 +104,7 @@ def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, tell, kind, 
     with live.database(kind, tmp_path, f"realms_storm_{os.getpid()}") as url:
         with live.open_house(tmp_path, url, provider, workers=str(workers), drain_s="3", **shared) as house:
             killed, journals, since = 0, [], provider.count()
-            furnish_prices(house)
+            furnish_prices(house, "sim-*", "claude-*")
             with Crowd(house) as crowd:
                 end = time.monotonic() + STORM_S
                 while time.monotonic() < end:
