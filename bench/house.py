@@ -16,7 +16,9 @@ from pydantic import SecretStr
 
 from app import create_app
 from app.extensions import db
-from app.services import accounts, catalog, schema, tokens, upstreams
+from app.protocol.limit import Measure
+from app.protocol.price import Rates, Tariff
+from app.services import accounts, allowances, catalog, prices, schema, tokens, upstreams
 from app.settings import Settings
 from bench.cases import MODELS
 from bench.processes import START_S, Target, free_port, running
@@ -27,17 +29,25 @@ ROUTES = 20
 
 
 @contextmanager
-def house(upstream_port: int, folder: Path, *, database: str):
-    """A running Realms that knows one token, given as ``target.token``."""
-    folder = folder / "realms"
+def house(
+    upstream_port: int,
+    folder: Path,
+    *,
+    database: str,
+    name: str = "realms",
+    app: str = "wsgi:app",
+    limited: bool = False,
+):
+    """A running Realms that knows one token, given as ``target.token``; its user may have every limit, each far off."""
+    folder = folder / name
     folder.mkdir()
     with _database(database, folder) as url:
         port = free_port()
         settings = settings_for(port, folder, url)
-        token = furnish(settings, upstream_port)
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+        token = furnish(settings, upstream_port, limited=limited)
+        command = [sys.executable, "-m", "gunicorn", app]
         log = folder / "log"
-        with running("realms", port, command, log=log, env=_environment(settings), cwd=ROOT) as target:
+        with running(name, port, command, log=log, env=_environment(settings), cwd=ROOT) as target:
             _wait_ready(target, log)
             target.token = token
             yield target
@@ -69,7 +79,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def furnish(settings: Settings, upstream_port: int) -> str:
+def furnish(settings: Settings, upstream_port: int, *, limited: bool = False) -> str:
     """Migrate, and put in an upstream of each kind, twenty models and a person; return the person's token."""
     with create_app(settings).app_context():
         schema.upgrade()
@@ -82,9 +92,18 @@ def furnish(settings: Settings, upstream_port: int) -> str:
         catalog.import_models(claude, {name: None for name in names if name.startswith("claude")}, actor=None)
         user = accounts.create_user(email="bench@example.com", password=secrets.token_hex(16), actor=None)
         token = tokens.mint(user, name="bench", actor=user).secret
+        if limited:
+            _limit(user.id)
         db.session.remove()
         db.engine.dispose()
     return token
+
+
+def _limit(user_id: int) -> None:
+    for model in catalog.list_models():
+        prices.put(model.id, Tariff(Rates(input=10**9, output=10**9)), actor=None)
+    far = {measure: 10**17 if measure.is_money else 10**9 for measure in Measure}
+    allowances.put("user", user_id, most=far, actor=None)
 
 
 def _wait_ready(target: Target, log: Path) -> None:

@@ -27,7 +27,7 @@ from tests.faults.servers import redis_server
 from tests.faults.test_storm import PEOPLE, furnish_prices, strike
 from tests.live import until
 
-CALLS = int(os.environ.get("REALMS_STORM_CALLS", "5000"))
+CALLS = int(os.environ.get("REALMS_TEST_STORM_CALLS", "5000"))
 CLIENTS = 40
 PACE = "events=4,gap=0.02"
 FAULTS = {"status=500": 0.06, "status=429": 0.03, "reset": 0.04, "error_first:529": 0.04, "no_terminal:3": 0.04}
