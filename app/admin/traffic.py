@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import abort, redirect, render_template, request, url_for
@@ -70,5 +70,5 @@ def requests_csv() -> ResponseReturnValue:
 @password_again
 def sums_csv(by: str) -> ResponseReturnValue:
     """Export the sums of a month, by whatever is asked for."""
-    begin = datetime.now(UTC) - timedelta(days=HOURS_DAYS)
+    begin = reports.days_ago(HOURS_DAYS, datetime.now(UTC))
     return records.sums_csv(f"requests-{by}.csv", by, reports.grouped(Scope(), by, begin))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import abort, render_template, request
@@ -72,7 +72,7 @@ def usage_csv() -> ResponseReturnValue:
 def usage_sums_csv(step: str) -> ResponseReturnValue:
     """Export the visitor's sums by the hour (of a month) or by the day (of a year)."""
     days = HOURS_DAYS if step == "hours" else 12 * HOURS_DAYS
-    begin = datetime.now(UTC) - timedelta(days=days)
+    begin = reports.days_ago(days, datetime.now(UTC))
     by = step.removesuffix("s")
     scope = Scope(user_id=person().user.id, model=request.args.get("model", "")[:200])
     return records.sums_csv(f"usage-{step}.csv", by, reports.grouped(scope, by, begin))
