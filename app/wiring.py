@@ -142,7 +142,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     callers = Callers(directory, stale_max_s=settings.auth_stale_max_s)
     under_way = RunningBoard(engine, directory, partial(running, watch.live))
     explainer, post = Explainer(directory, signs, board), Mail(settings, app.app_context)
-    app.extensions["realms"] = Context(settings, vault, directory, egress, standings, explainer, under_way, post)
+    app.extensions["realms"] = Context(settings, vault, directory, egress, standings, explainer, under_way, post, pen)
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     house = House(
         directory,

@@ -11,6 +11,7 @@ from flask_babel import ngettext
 from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUpstreamForm, PickForm, UpstreamForm
+from app.admin.states import states
 from app.services import catalog, codex_connect, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
@@ -30,7 +31,10 @@ def upstreams() -> ResponseReturnValue:
     """List the upstreams."""
     # The catalogue first: reading it anew lets go of what was loaded beside its upstreams.
     models = catalog.list_models()
-    return render_template("admin/upstreams.html", upstreams=service.list_all(), kinds=UPSTREAMS, models=models)
+    found = service.list_all()
+    return render_template(
+        "admin/upstreams.html", upstreams=found, states=states(found), kinds=UPSTREAMS, models=models
+    )
 
 
 @blueprint.route("/upstreams/new", methods=["GET", "POST"])

@@ -13,6 +13,7 @@ from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUserForm, ResetForm, UserForm
 from app.services import accounts, second_factor, tokens
 from app.services.accounts import AccountError
+from app.web.bars import standings_of
 from app.web.people import password_again, person
 
 if TYPE_CHECKING:
@@ -117,12 +118,14 @@ def switch_user(user_id: int, what: str) -> ResponseReturnValue:
 
 
 def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None = None) -> ResponseReturnValue:
+    theirs = tokens.list_for(found)
     return render_template(
         "admin/user.html",
         user=found,
         form=form or UserForm(formdata=None, obj=found),
         reset=reset or ResetForm(formdata=None),
-        tokens=tokens.list_for(found),
+        tokens=theirs,
+        limits=standings_of(found, theirs),
         has_second_factor=second_factor.is_on(found.id),
         now=datetime.now(UTC),
     )

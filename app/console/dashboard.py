@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import redirect, render_template, request, url_for
@@ -10,7 +10,8 @@ from flask import redirect, render_template, request, url_for
 from app.console import blueprint
 from app.console.guide import steps
 from app.services import announcements, reports, tokens
-from app.services.reports import Scope, Totals
+from app.services.reports import Scope
+from app.web.bars import standings_of
 from app.web.charts import bars
 from app.web.people import person
 
@@ -26,16 +27,6 @@ PERIODS = (1, 7, 30)
 """Days that may be looked at together, today included."""
 
 
-def _trend(scope: Scope, days: int, now: datetime) -> list[tuple[str, Totals]]:
-    """Return the sums of each day, or of each hour of a single day, gaps filled with nothing."""
-    begin = reports.days_ago(days - 1, now)
-    step, count, by = (timedelta(hours=1), 24, "hour") if days == 1 else (timedelta(days=1), days, "day")
-    found = dict(reports.grouped(scope, by, begin))
-    moments = [begin + n * step for n in range(count)]
-    shape = "%H:00" if days == 1 else "%m-%d"
-    return [(moment.strftime(shape), found.get(moment, Totals())) for moment in moments]
-
-
 @blueprint.get("/")
 def dashboard() -> ResponseReturnValue:
     """Show the guide while something is missing, then what happened last."""
@@ -45,7 +36,8 @@ def dashboard() -> ResponseReturnValue:
     days = asked if asked in PERIODS else 7
     scope = Scope(user_id=person().user.id)
     begin = reports.days_ago(days - 1, now)
-    trend = _trend(scope, days, now)
+    by, count = ("hour", 24) if days == 1 else ("day", days)
+    trend = reports.trend(scope, by, begin, count)
     live = [token for token in mine if token.revoked_at is None]
     return render_template(
         "console/dashboard.html",
@@ -55,6 +47,7 @@ def dashboard() -> ResponseReturnValue:
         requests=reports.last_requests(person().user, REQUESTS_SHOWN),
         token_names={token.id: token.name for token in mine},
         announcements=announcements.unread_by(person().user),
+        limits=standings_of(person().user, live),
         now=now,
         days=days,
         totals=reports.totals(scope, begin),

@@ -122,6 +122,11 @@ def list_users() -> list[User]:
     return list(db.session.scalars(select(User).order_by(User.email)))
 
 
+def count() -> int:
+    """Return how many people there are."""
+    return db.session.scalar(select(func.count()).select_from(User)) or 0
+
+
 def emails(user_ids: set[int]) -> dict[int, str]:
     """Return the addresses of these users."""
     rows = db.session.execute(select(User.id, User.email).where(User.id.in_(user_ids)))

@@ -20,6 +20,10 @@ class Board(Protocol):
     shared: bool
     """Whether there is anybody to tell."""
 
+    @property
+    def away(self) -> bool:
+        """Whether they can't be told at the moment."""
+
     def start(self) -> None:
         """Begin to tell and to listen, in this worker's hub."""
 
@@ -43,6 +47,7 @@ class Alone:
     """The board of a single worker."""
 
     shared = False
+    away = False
 
     def __init__(self) -> None:
         self._claims: dict[str, float] = {}

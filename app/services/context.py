@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.services.directory import Directory
     from app.services.explain import Explainer
     from app.services.mail import Mail
+    from app.services.pen import Pen
     from app.services.running import RunningBoard
     from app.services.standing import Standings
     from app.services.vault import Vault
@@ -30,6 +31,7 @@ class Context:
     explainer: Explainer
     running: RunningBoard
     mail: Mail
+    pen: Pen
 
 
 def context() -> Context:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -14,7 +15,7 @@ from app.services.board import Board
 from app.services.candidates import Candidate, Candidates, Tier
 from app.services.choosing import Signs
 from app.services.directory import Directory
-from app.services.health import State
+from app.services.health import Rest, State
 from app.services.offer import Offer
 from app.services.snapshot import ModelEntry, RouteEntry
 
@@ -37,6 +38,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     returns_s: int | None = None
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """A cool-down: of an upstream (``what`` empty), of a model or an endpoint there, or of a credential."""
+
+    upstream_id: int | None
+    credential_id: int | None
+    what: str
+    reason: str
+    until: datetime
+
+
 class Explainer:
     """Reads what the router reads; moves nothing."""
 
@@ -50,6 +61,11 @@ class Explainer:
     def sees_workers(self) -> bool:
         """Whether a process that serves no calls itself can know what the workers know."""
         return self._board.shared
+
+    @property
+    def away(self) -> bool:
+        """Whether the workers can't tell one another anything at the moment."""
+        return self._board.away
 
     def catch_up(self) -> None:
         """Learn what the workers know, in a process that doesn't follow them."""
@@ -74,6 +90,15 @@ class Explainer:
         found = [line for n, tier in enumerate(tiers, 1) for c in tier.members for line in self._of(call, c, n, offer)]
         left = [_left_out(route, row) for route in (entry.routes if entry else ()) if not _in(tiers, route)]
         return sorted(found, key=lambda line: (line.order is None, line.order or 0)) + left
+
+    def left_out(self) -> list[LeftOut]:
+        """Return the cool-downs that last still, as this worker knows them."""
+        rests, now = self._signs.health.rests, time.time_ns() / 1e9
+        return [_cool_down(key, rest) for key, rest in sorted(rests.items()) if rest.until > now]
+
+    def under_way(self, upstream_id: int) -> int:
+        """Return how many calls are under way at an upstream, in all workers."""
+        return self._signs.load.of(f"u:{upstream_id}")
 
     def _of(self, call: Call, candidate: Candidate, order: int, offer: Offer) -> list[Line]:
         """Return the places at one upstream that can serve."""
@@ -107,6 +132,15 @@ class Explainer:
             reason=reason,
             returns_s=max(0, round(health.returns_at(keys) - now)) if state is State.OUT and reason != "busy" else None,
         )
+
+
+def _cool_down(key: str, rest: Rest) -> LeftOut:
+    kind, _, about = key.partition(":")
+    number, _, what = about.partition(":")
+    until = datetime.fromtimestamp(rest.until, UTC)
+    if kind == "c":
+        return LeftOut(None, int(number), "", rest.reason, until)
+    return LeftOut(int(number), None, what, rest.reason, until)
 
 
 def _usual_endpoint(entry: ModelEntry | None) -> Endpoint:

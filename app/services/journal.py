@@ -142,6 +142,12 @@ class Journal:
         others = sum(segment.size for group in (self.waiting, *self.orphans) for segment in group)
         return others + (self._current.size - self._current.carried if self._current else 0)
 
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the oldest of what should be in the database waits, in seconds since the epoch."""
+        late = [segment.written_at for group in (self.waiting, *self.orphans) for segment in group]
+        return min(late, default=None)
+
     def _begin(self) -> Segment:
         """Open the next segment, and say in it which calls are open. Raises ``OSError``."""
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,11 @@ class Pen:
         """Bytes of records that are not in the database yet."""
         return self._journal.size
 
+    @property
+    def waits_since(self) -> float | None:
+        """Since when records wait that should be in the database, in seconds since the epoch; None where none do."""
+        return self._journal.waits_since
+
     def _write_for_ever(self) -> None:
         while True:
             self._wake.wait(NOTE_S)

@@ -54,6 +54,11 @@ class Totals(msgspec.Struct):
         """The share of what was read that came from a cache; None where nothing was read."""
         return self.cache_read_tokens / self.read_tokens if self.read_tokens else None
 
+    @property
+    def error_share(self) -> float | None:
+        """The share of requests that failed; None where there were none."""
+        return self.errors / self.requests if self.requests else None
+
     def add(self, other: Totals) -> None:
         """Add another's sums."""
         for name in SUMS:
@@ -87,6 +92,14 @@ def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None)
     rows = db.session.execute(_within(scope, begin, end, table=table, by=column).group_by(column).order_by(column))
     found = [(row[0], _totals(row)) for row in rows]
     return list(_by_day(found)) if by == "day" and table is Rollup else found
+
+
+def trend(scope: Scope, by: str, begin: datetime, count: int) -> list[tuple[str, Totals]]:
+    """Return the sums of so many hours or days from ``begin`` on, each with its label, gaps filled with nothing."""
+    step, shape = (timedelta(hours=1), "%H:00") if by == "hour" else (timedelta(days=1), "%m-%d")
+    found = dict(grouped(scope, by, begin))
+    moments = [begin + n * step for n in range(count)]
+    return [(moment.strftime(shape), found.get(moment, Totals())) for moment in moments]
 
 
 def days_ago(days: int, now: datetime) -> datetime:

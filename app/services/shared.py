@@ -37,6 +37,11 @@ class Breaker:
         """Whether Redis may be asked."""
         return not self._away
 
+    @property
+    def away(self) -> bool:
+        """Whether Redis didn't answer when it was last asked."""
+        return self._away
+
     def failed(self, error: Exception) -> None:
         """It did not answer, or not as it should."""
         if not self._away:

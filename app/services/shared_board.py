@@ -53,6 +53,11 @@ class SharedBoard:
         self._released: list[str] = []
         self._wake = Event()
 
+    @property
+    def away(self) -> bool:
+        """Whether Redis didn't answer when it was last asked."""
+        return self._breaker.away
+
     def start(self) -> None:
         """Begin to tell and to listen, in this worker's hub."""
         gevent.spawn(self._tell_for_ever)

@@ -1,20 +1,29 @@
-"""The first page of administration."""
+"""The first page of administration: what is wrong and what to do about it, and how all is going."""
+
+import time
+from datetime import timedelta
 
 import pytest
 
 from app import create_app
 from app.extensions import db
+from app.models import Record, Rollup
+from app.models.base import utcnow
+from app.protocol.record import End
 from app.services import catalog, upstreams
+from app.services.context import context
+from app.services.posting import SUMS, hour_of
+from app.upstreams.verdict import Scope, Verdict
 from tests.rooms import ADMIN, Browser
 
 
 def warnings(browser):
-    return [note.get_text(" ", strip=True) for note in browser.get("/admin").soup.find_all(class_="note warn")]
+    return [note.get_text(" ", strip=True) for note in browser.get("/admin").soup.select(".note.bad, .note.warn")]
 
 
 def test_what_is_missing_is_told_with_where_to_mend_it(admin_there):
     page = admin_there.get("/admin")
-    links = [note.a["href"] for note in page.soup.find_all(class_="note warn")]
+    links = [note.a["href"] for note in page.soup.select(".note.bad")]
     assert links == ["/admin/upstreams/new", "/admin/models"]
 
 
@@ -22,7 +31,12 @@ def test_all_is_well(admin_there, furnished):
     assert warnings(admin_there) == []
     page = admin_there.get("/admin")
     assert "Nothing needs your attention." in page.text
-    assert [n.get_text() for n in page.soup.select(".numbers strong")] == ["1", "2", "2"]
+    numbers = {n.parent.get_text(" ", strip=True): n.get_text() for n in page.soup.select(".numbers strong")}
+    assert numbers["1 Upstreams"] and numbers["2 Models"] and numbers["2 Users"]
+    assert numbers["0 Requests, 24 hours"]
+    assert "Models without a price: 2. What they cost is unknown" in page.soup.select_one(".note:not(.good)").get_text(
+        " ", strip=True
+    ), "a hint, nothing that keeps anybody from working"
 
 
 def test_what_is_switched_off_is_told(app, admin_there, furnished):
@@ -56,3 +70,83 @@ def test_an_address_without_encryption(settings, people, public_url, warned):
     assert any("without encryption" in text for text in told) is warned
     with app.app_context():
         db.engine.dispose()
+
+
+def rest(app, key, **more):
+    with app.app_context():
+        verdict = Verdict(scope=Scope.UPSTREAM, reason="status_500", at_once=True, **more)
+        context().explainer._signs.health.failed(key, verdict, time.time(), trial=False)
+
+
+def test_who_is_left_out_is_told_with_until_when_and_what_to_do(app, admin_there, furnished):
+    for key in ("u:1", "r:1:gpt-5", "c:2"):
+        rest(app, key, rest_s=300.0)
+    told = warnings(admin_there)
+    assert [text.partition(" is left out after status_500, to be tried again in 5 minutes.")[0] for text in told] == [
+        "main, credential second",
+        "main (gpt-5)",
+        "main",
+    ]
+    assert all("look at its last failures" in text for text in told)
+    assert "left out" in admin_there.get("/admin").soup.find("caption", string="Upstreams").parent.tbody.get_text()
+    assert "left out in 5 minutes" in " ".join(admin_there.get("/admin/upstreams").text.split())
+
+
+def test_a_sealed_key_that_nobody_can_open_is_told(app, settings, admin_there, furnished):
+    other = create_app(settings.model_copy(update={"vault_keys": type(settings.vault_keys)("another-vault-key" * 3)}))
+    with other.app_context():
+        context().directory.refresh()
+    told = warnings(Browser(other).sign_in(ADMIN))
+    assert [text.split(" with the present")[0] for text in told] == [
+        "The credential default of main can't be opened",
+        "The credential second of main can't be opened",
+    ]
+    with other.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"trusted_proxies": "0.0.0.0/0"}, "Any address may name its client's address"),
+        ({"redis_url": "redis://127.0.0.1:1/0"}, "Redis can't be reached"),
+    ],
+)
+def test_what_is_wrong_with_the_house_is_told(settings, people, environment, told):
+    app = create_app(type(settings)(**settings.model_dump(exclude_unset=True) | environment))
+    with app.app_context():
+        context().explainer.catch_up()
+    assert any(text.startswith(told) for text in warnings(Browser(app).sign_in(ADMIN)))
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_a_day_at_a_glance(app, admin_there, furnished):
+    now = utcnow()
+    with app.app_context():
+        sums = dict.fromkeys(SUMS, 0) | {"requests": 200, "errors": 10}
+        key = {"user_id": 1, "token_id": 1, "model": "m", "upstream_id": 1}
+        db.session.add(Rollup(hour=hour_of(now), **key, **sums))
+        told = [(500, End.FAILED, "overloaded", 9), (200, End.COMPLETED, "", 30), (200, End.UPSTREAM_CUT, "broken", 2)]
+        told.append((429, End.REFUSED, "<b>x</b>", 800))
+        for status, end, reason, first in told:
+            for n in range(2 if status == 500 else 1):
+                at = now - timedelta(minutes=n)
+                shown = {"endpoint": "chat.create", "protocol": "openai", "model": "m", "upstream_id": 1}
+                ids = {"id": f"{status}-{reason}-{n}", "request_id": "r", "user_id": 1, "token_id": 1}
+                times = {"first_byte_ms": first, "total_ms": 900}
+                db.session.add(Record(**ids, **shown, **times, at=at, status=status, end=end, reason=reason))
+        old = {"endpoint": "chat.create", "protocol": "openai", "first_byte_ms": 9999, "total_ms": 9999}
+        ids = {"id": "old", "request_id": "r", "user_id": 1, "token_id": 1}
+        db.session.add(Record(**ids, **old, at=now - timedelta(days=2), status=500, end=End.FAILED, reason="old"))
+        db.session.commit()
+    page = admin_there.get("/admin")
+    assert "5% Errors, 24 hours" in page.text
+    kinds = page.soup.find("caption", string="Errors by kind").parent.tbody.find_all("tr")
+    assert kinds[0].th.get_text(strip=True) == "500", "there are two of them"
+    assert {row.a.get_text() for row in kinds} == {"overloaded", "broken", "<b>x</b>"}
+    assert admin_there.get(kinds[0].a["href"]).soup.find("caption", string="Requests").parent.tbody.find_all("tr")[1:]
+    slow = page.soup.find("caption", string="Slowest to begin").parent.tbody.find_all("tr")
+    assert [row.a.get_text() for row in slow] == ["30 ms", "2 ms"], (
+        "refusals are quick or slow for reasons of their own"
+    )

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from app.extensions import db
 from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
-from app.services import accounts
+from app.protocol.limit import Measure
+from app.services import accounts, allowances
 from app.services.reports import SUMS
 from tests.rooms import ADMIN, ALICE
 
@@ -94,3 +95,32 @@ def test_sums_are_of_the_period_and_ones_own(app, alice_there):
         page = alice_there.get(f"/?days={days}")
         assert page.soup.select_one(".numbers strong").get_text() == requests
         assert len(page.soup.select("svg.columns rect")) == {1: 24, 30: 30}.get(days, 7)
+
+
+def test_limits_are_bars_with_what_is_used_and_when_they_begin_anew(app, alice_there, furnished, admin_there):
+    assert not alice_there.get("/").soup.select("progress")
+    with app.app_context():
+        alice = accounts.by_email(ALICE)
+        number = alice.id
+        most = {Measure.DAY: 4_000_000_000, Measure.CONCURRENT: 0}
+        allowances.put("user", alice.id, most=most, actor=None)
+        allowances.put("token", 1, model="gpt-*", most={Measure.REQUESTS: 60}, actor=None)
+        allowances.put("user", accounts.by_email(ADMIN).id, most={Measure.TOTAL: 1}, actor=None)
+        today = {"user_id": alice.id, "token_id": 1, "model": "m", "upstream_id": 1} | dict.fromkeys(SUMS, 0)
+        day = utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
+        db.session.add(DailyRollup(day=day, **today | {"cost_nanos": 3_400_000_000}))
+        db.session.add(Rollup(hour=day, **today | {"cost_nanos": 3_400_000_000}))
+        db.session.commit()
+    for browser, path in ((alice_there, "/"), (admin_there, f"/admin/users/{number}")):
+        items = browser.get(path).soup.select(".limits li")
+        told = {" ".join(item.get_text(" ").split()): item.progress for item in items}
+        money, requests, full = sorted(told)
+        assert money.startswith("Dollars a day $3.40 / $4.00 begins anew in ")
+        assert (told[money]["value"], told[money]["class"]) == ("0.850", ["warn"])
+        assert full == "Requests at a time 0 / 0 at any moment"
+        assert (told[full]["value"], told[full]["class"]) == ("1.000", ["bad"])
+        assert requests.startswith("Requests a minute gpt-* laptop 0 / 60 begins anew in")
+        for bar in told.values():
+            assert " ".join(browser.get(path).soup.find(id=bar["aria-labelledby"]).get_text(" ").split()) in " ".join(
+                told
+            )

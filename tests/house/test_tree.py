@@ -43,6 +43,7 @@ COVERED_ELSEWHERE = {
     ),
     "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
     "services/allowances.py": (["cli/test_limits.py", "contract/test_limits.py"], "set by command, held on the wire"),
+    "services/doubts.py": (["admin/test_overview.py"], "what is wrong, as administrators are told"),
     "services/background.py": (
         ["services/test_ledger.py"],
         "the ledger's own work, as those who read a response see it",
@@ -66,6 +67,7 @@ COVERED_ELSEWHERE = {
     "services/probe.py": (["services/test_upstreams.py"], "each step of a test, against a real socket"),
     "services/resealing.py": (["services/test_upstreams.py"], "secrets of upstreams, under another vault key"),
     "services/schema.py": (["test_migrations.py"], "migrations, alone and in a crowd"),
+    "web/bars.py": (["console/test_dashboard.py"], "limits as the dashboard shows them"),
     "web/cookies.py": (["web/test_headers.py"], "cookies are headers of pages"),
     "web/filters.py": (["console/test_dashboard.py"], "numbers and moments as pages show them"),
     "web/forms.py": (["web/test_guard.py", "console/test_tokens.py"], "forms as browsers send them"),
