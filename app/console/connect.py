@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import render_template, request
 
 from app.console import blueprint
-from app.console.snippets import CLIENTS, render
+from app.console.snippets import ANTHROPIC, CLIENTS, OPENAI, render
 from app.services import catalog
 from app.services.context import context
 
@@ -24,11 +24,9 @@ UNKNOWN_MODEL = "MODEL"
 def connect() -> ResponseReturnValue:
     """Show every client's snippet; ``?model=`` chooses the model in them."""
     wanted = request.args.get("model", "").strip()[:MODEL_LONGEST]
+    models = {protocol: wanted or suggested_model(protocol) for protocol in (OPENAI, ANTHROPIC)}
     filled = [
-        (
-            client,
-            [(each, render(each, public_url(), wanted or suggested_model(each.protocol))) for each in client.parts],
-        )
+        (client, [(each, render(each, public_url(), models[each.protocol])) for each in client.parts])
         for client in CLIENTS
     ]
     names = [name for name, _kinds in served_models()]

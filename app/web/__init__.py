@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.web import cookies, errors, filters, guard, headers, locale, people, throttle
+from app.web import compression, cookies, errors, filters, guard, headers, locale, people, throttle
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -16,6 +16,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Prepare ``app`` for the rooms; the paths of machines (see ``guard.for_machines``) stay untouched."""
     cookies.init_app(app, settings)
     headers.init_app(app, settings)
+    compression.init_app(app)
     guard.init_app(app)
     people.init_app(app)
     throttle.init_app(app)
