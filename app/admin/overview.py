@@ -15,7 +15,6 @@ from app.services import upstreams as service
 from app.services.context import context
 from app.services.posting import hour_of
 from app.services.reports import Scope
-from app.web import live
 from app.web.charts import bars
 
 if TYPE_CHECKING:
@@ -29,19 +28,18 @@ def overview() -> ResponseReturnValue:
     """Show warnings, the last day's traffic, what failed, what was slow, and how each upstream is."""
     models = catalog.list_models()  # first: reading it lets go of what was loaded beside its upstreams
     upstreams = service.list_all()
-    now = datetime.now(UTC)
+    known, now = states(upstreams), datetime.now(UTC)
     trend = reports.trend(Scope(), "hour", hour_of(now) - timedelta(hours=HOURS - 1), HOURS)
-    calls = live.calls()
     return render_template(
         "admin/overview.html",
         warnings=warnings(upstreams, models),
         glance=glance.glance(now),
         trend=trend,
         bars=bars([(label, sums.requests) for label, sums in trend]),
-        live=None if calls is None else len(calls),
+        live=sum(state.under_way for state in known.values()),
         upstreams=upstreams,
         names={upstream.id: upstream.name for upstream in upstreams},
-        states=states(upstreams),
+        states=known,
         models=models,
         users=accounts.count(),
         settings=context().settings,

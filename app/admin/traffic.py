@@ -49,11 +49,13 @@ def request_record(record_id: str) -> ResponseReturnValue:
     found = history.get(record_id[:32])
     if found is None:
         abort(404)
+    attempts = history.attempts(found.id)
     return render_template(
         "admin/request.html",
         record=found,
         lines=invoice(found),
-        attempts=history.attempts(found.id),
+        attempts=attempts,
+        bundle=records.bundle(found, attempts, internal=True),
         user=accounts.get_user(found.user_id),
         upstreams={each.id: each.name for each in upstreams.list_all()},
     )

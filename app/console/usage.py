@@ -48,7 +48,12 @@ def usage_record(record_id: str) -> ResponseReturnValue:
     names = {token.id: token.name for token in tokens.list_for(person().user)}
     attempts = history.attempts(found.id)
     return render_template(
-        "console/usage_record.html", record=found, lines=invoice(found), attempts=attempts, tokens=names
+        "console/usage_record.html",
+        record=found,
+        lines=invoice(found),
+        attempts=attempts,
+        tokens=names,
+        bundle=records.bundle(found, attempts, internal=False),
     )
 
 

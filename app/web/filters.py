@@ -14,7 +14,7 @@ from flask_babel import format_datetime, format_decimal, format_percent, get_loc
 from flask_babel import gettext as _
 
 from app.models.base import utcnow
-from app.protocol.price import dollars
+from app.protocol.price import NANOS, dollars
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
         count=count,
         duration=duration,
         money=money,
+        exact=exact,
         cost=cost,
         share=share,
         since=since,
@@ -64,7 +65,15 @@ def count(number: int | None) -> str:
 
 
 def money(nanos: int | None) -> str:
-    """Return an amount of nano-dollars as people write it; what is unknown is shown as unknown."""
+    """Return an amount of nano-dollars, small ones to two digits; what is unknown is shown as unknown."""
+    if nanos is None:
+        return UNKNOWN
+    step = 10 ** max(0, len(str(abs(nanos))) - 2) if abs(nanos) < NANOS // 10 else NANOS // 100
+    return dollars((nanos + step // 2) // step * step)
+
+
+def exact(nanos: int | None) -> str:
+    """Return an amount of nano-dollars with nothing rounded away below a dollar: prices, limits, a working."""
     return UNKNOWN if nanos is None else dollars(nanos)
 
 

@@ -7,12 +7,14 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from flask import Response, request
 
 from app.protocol.price import exact_dollars
 from app.protocol.record import End
 from app.services import history
 from app.services.history import Filter
+from app.settings import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +28,7 @@ END_CHOICES = tuple((end, end) for end in ENDS)
 NAMES = ("model", "token", "user", "upstream", "status", "stream", "end", "since", "until", "conversation")
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
+ATTEMPT_COLUMNS = ("status", "error", "first_byte_ms", "total_ms")
 RECORD_COLUMNS = (
     "at", "id", "request_id", "user_id", "token_id", "endpoint", "model", "upstream_model", "stream", "status", "end",
     "reason", "first_byte_ms", "first_content_ms", "total_ms", "bytes_in", "bytes_out", "usage_state", "input_tokens",
@@ -90,6 +93,17 @@ def sums_csv(name: str, key: str, rows: Iterable[tuple[Any, Any]]) -> Response:
         counts = [getattr(sums, column) for column in head[1:]]
         found.append([_plain(by), *counts, exact_dollars(sums.cost_nanos)])
     return _csv(name, (*head, "cost_usd"), iter([found]))
+
+
+def bundle(record: Any, attempts: Iterable[Any], *, internal: bool) -> str:
+    """Return all that is known of one request, to be passed on; ``internal`` adds which upstream was tried when."""
+    place = ("upstream_id", "credential_id", "upstream_request_id") if internal else ()
+    tried = (*ATTEMPT_COLUMNS, *place)
+    known = (*RECORD_COLUMNS, "upstream_id", "credential_id", "left_out") if internal else RECORD_COLUMNS
+    told = {"realms": VERSION, **{name: getattr(record, name) for name in known}}
+    told["cost_usd"] = None if record.cost_nanos is None else exact_dollars(record.cost_nanos)
+    told["attempts"] = [{name: getattr(each, name) for name in tried} for each in attempts]
+    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
 
 
 def _csv(name: str, head: Iterable[str], portions: Iterator[list[list[Any]]]) -> Response:

@@ -1,5 +1,7 @@
 """Everybody's requests, for administrators."""
 
+import json
+
 from tests.console.test_usage import keep, models, rows
 from tests.rooms import ADMIN, ALICE
 from tests.services.writing import record
@@ -29,6 +31,8 @@ def test_one_request_shows_who_tried_what(app, admin_there):
     assert "credential 5" in page.text
     assert "upstream_error" in page.text
     assert ADMIN in page.text
+    assert json.loads(page.soup.select_one("pre").get_text())["attempts"][1]["upstream_request_id"] == "u"
+    assert page.soup.main.find("a", href="/admin/explain?request=req_3")
     assert admin_there.get("/admin/requests/nothing").status == 404
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 
@@ -91,6 +92,9 @@ def test_one_request_shows_its_working_and_no_upstream(busy):
     assert "upstream_error" in page.text
     assert "credential" not in page.text
     assert page.soup.find("td", attrs={"data-label": "Request id there"}).get_text(strip=True) == "–"
+    told = json.loads(page.soup.select_one("pre").get_text())
+    assert (told["request_id"], told["end"], told["attempts"][0]["error"]) == ("req_1", "completed", "upstream_error")
+    assert "upstream_id" not in {*told, *told["attempts"][0]}, "users learn of no upstream"
 
 
 @pytest.mark.acceptance("B-16")

@@ -1,4 +1,4 @@
-"""A look at one page: what the browser complained about, and what axe found."""
+"""A look at pages: what the browser complained about, what axe found, and whether they fit their window."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +10,17 @@ NOTE_VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.violatedDirective + " " + e.blockedURI));
 """
+RUN_AXE = "axe.run(document, {resultTypes: ['violations']})"
+SCRIPTS_OF_OTHERS = """
+[...document.querySelectorAll("script:not([src]), [onerror], [onload], iframe, object, embed")].map((e) => e.outerHTML)
+"""
 WIDTHS = {"wide": 1440, "phone": 390}
+HEIGHT = 900
 
 
 @dataclass
 class Look:
-    """An open page and its complaints."""
+    """A window, and what it complained about since it was last asked."""
 
     page: Any
     complaints: list[str] = field(default_factory=list)
@@ -23,28 +28,33 @@ class Look:
     def axe(self):
         """What axe finds wrong, one line each. It is run past the page's policy, as browser extensions are."""
         self.page.evaluate(AXE.read_text() + "; undefined")
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        found = self.page.evaluate(RUN_AXE)["violations"]
         return [f"{v['id']}: {v['nodes'][0]['target']} {v['nodes'][0]['failureSummary']}" for v in found]
 
-    def violations(self):
-        return self.page.evaluate("window.violations")
+    def told(self):
+        """What was complained about on this page, in whatever way."""
+        told, self.complaints = self.complaints, []
+        return told + self.page.evaluate("window.violations") + self.page.evaluate(SCRIPTS_OF_OTHERS)
 
-    def sideways(self):
-        """By how many pixels the page is wider than the window."""
+    def sized(self, width, scheme):
+        """Have the window in a width and a colour scheme; return by how many pixels the page is wider than it."""
+        self.page.set_viewport_size({"width": WIDTHS[width], "height": HEIGHT})
+        self.page.emulate_media(color_scheme=scheme)
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 @contextmanager
-def look(browser, *, language="en", width="wide", scheme="light", cookies=None, script=True):
-    """Open a window in a language, width and colour scheme, with the cookies of somebody."""
+def look(browser, *, language="en", width="wide", scheme="light", cookie=None, script=True):
+    """Open a window in a language, width and colour scheme, with the sign-in of somebody."""
     context = browser.new_context(
         locale=language,
-        viewport={"width": WIDTHS[width], "height": 900},
+        viewport={"width": WIDTHS[width], "height": HEIGHT},
         color_scheme=scheme,
         reduced_motion="reduce",  # colours that are still changing are nobody's contrast
-        storage_state=cookies,
         java_script_enabled=script,
     )
+    if cookie is not None:
+        context.add_cookies([cookie])
     page = context.new_page()
     page.add_init_script(NOTE_VIOLATIONS)
     seen = Look(page)
