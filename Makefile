@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
 QUICK := not faults and not pages and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench faults pages real-model agents lock clean services
+.PHONY: help run demo test check format bench faults pages pictures real-model agents lock clean services
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ faults: .venv/ready-dev services ## Kills, drains and storms; takes up to 25 min
 
 pages: .venv/ready-dev ## Look at every page in a browser
 	@exec $(BIN)/pytest -m pages
+
+pictures: .venv/ready-dev ## Make the pictures of the READMEs
+	@REALMS_TEST_PICTURES=docs/images exec $(BIN)/pytest -q tests/pages/test_pictures.py
 
 bench: .venv/ready-dev ## Measure Realms on this machine
 	@exec $(BIN)/python -m bench

@@ -15,7 +15,7 @@ from tests import live
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}"
 """What somebody might type into every field that is shown to others."""
-MODELS = (("sim-1", "main", 1.25, 10), ("sim-large", "main", 5, 25), ("claude-opus-5", "claude", 5, 25))
+MODELS = (("gpt-5", "main", 1.25, 10), ("gpt-5-mini", "main", 0.25, 2), ("claude-opus-5", "claude", 5, 25))
 FAILURES = (
     (429, End.REFUSED, "rate_limit_exceeded"),
     (502, End.REFUSED, "upstream_error"),
@@ -32,17 +32,18 @@ def furnish(house):
         user = accounts.by_email(f"{name}@example.com")
         accounts.update_user(user.id, name=name.title(), role=user.role, actor=admin)
     for name, upstream, read, written in MODELS:
-        catalog.import_models(house.upstreams[upstream], {name: None}, actor=admin)
+        theirs = "claude-sim-1" if upstream == "claude" else "sim-1"
+        catalog.import_models(house.upstreams[upstream], {name: theirs}, actor=admin)
         rates = Rates(input=int(read * 10**9), cache_read=int(read * 10**8), output=written * 10**9)
         prices.put(catalog.find_model(name).id, Tariff(rates), actor=admin)
     alice = accounts.by_email("alice@example.com")
     allowances.put("user", alice.id, most={Measure.MONTH: 60 * 10**9, Measure.DAY: 6 * 10**9}, actor=admin)
     first, second = sorted(token.id for token in tokens.list_for(alice))
-    allowances.put("token", second, most={Measure.REQUESTS: 60}, model="sim-large", actor=admin)
+    allowances.put("token", second, most={Measure.REQUESTS: 60}, model="gpt-5-mini", actor=admin)
     tokens.update(tokens.get_for(alice, first), name="laptop", expires_at=None, models=None, networks=[], actor=alice)
     tokens.update(
         tokens.get_for(alice, second), name="build server", expires_at=utcnow() + timedelta(days=60),
-        models=["sim-large"], networks=["10.20.0.0/16"], actor=alice,
+        models=["gpt-5-mini"], networks=["10.20.0.0/16"], actor=alice,
     )  # fmt: skip
     announcements.announce("On Sunday from 8 to 9 the build server's upstream is away.", days=7, actor=admin)
     with db.engine.begin() as connection:

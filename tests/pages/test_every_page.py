@@ -24,7 +24,7 @@ MORE = {
         "/admin/requests?status=418",
         "/admin/requests/evil-2",
         "/admin/users/5",
-        "/admin/explain?model=sim-1",
+        "/admin/explain?model=gpt-5",
         "/admin/explain?request=req_000013",
         "/usage/conversations",
         "/tokens",
