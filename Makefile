@@ -40,7 +40,7 @@ pages: .venv/ready-dev ## Look at every page in a browser
 	@exec $(BIN)/pytest -m pages
 
 pictures: .venv/ready-dev ## Make the pictures of the READMEs
-	@REALMS_TEST_PICTURES=docs/images exec $(BIN)/pytest -q tests/pages/test_pictures.py
+	@PICTURES=docs/images exec $(BIN)/pytest -q tests/pages/test_pictures.py
 
 bench: .venv/ready-dev ## Measure Realms on this machine
 	@exec $(BIN)/python -m bench

@@ -10,12 +10,10 @@ import pytest
 from tests.faults.clients import RESPONSES, Client
 from tests.pages import life
 from tests.pages.looking import AXE
-from tests.web.test_access import ADMIN_ONLY, OPEN, RULES, is_file, rules
+from tests.web.test_access import ADMIN_ONLY, GONE, OPEN, RULES, is_file, rules
 
 PLACES = {"upstream_id": 1, "credential_id": 1, "user_id": 2, "token_id": 2, "price_id": 1}
 PLACES |= {"row_id": 1, "record_id": f"{1:032x}"}
-NOT_SHOWN = {"/setup", "/join", "/reset", "/tokens/<int:token_id>/secret"}
-"""Open only at their moment, in tests of their own."""
 MORE = {
     "": ["/nothing-here"],
     "alice": ["/?days=1", "/usage?status=error", "/usage/evil-2", "/nothing-here"],
@@ -43,7 +41,7 @@ def pages(house):
     app = house.app
     with app.test_request_context():
         for rule in sorted(rules(app), key=lambda rule: rule.rule):
-            if "GET" not in rule.methods or rule.rule in NOT_SHOWN or is_file(rule) or "/accounts/" in rule.rule:
+            if "GET" not in rule.methods or rule.rule in GONE or is_file(rule) or "/accounts/" in rule.rule:
                 continue
             for who in {OPEN: ("",), ADMIN_ONLY: ("admin",)}.get(RULES[rule.rule], ("alice",)):
                 yield who, rule.build({name: places[name] for name in rule.arguments})[1]

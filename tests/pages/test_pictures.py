@@ -9,13 +9,16 @@ import pytest
 from tests.faults.clients import MESSAGES, RESPONSES, Client
 from tests.pages.looking import look
 
-FOLDER = os.environ.get("REALMS_TEST_PICTURES")
+FOLDER = os.environ.get("PICTURES")
 """Where the pictures go; without it none are made."""
 SIZE = {"width": 1200, "height": 760}
 MOST = 100_000
 """Bytes of a picture."""
-RUNNING = (("admin", RESPONSES, "events=90,fault=hang_after:40"), ("bob", MESSAGES, "events=90,fault=hang_after:12"))
-RUNNING += (("carol", RESPONSES, "fault=hang_after:4"),)
+RUNNING = (
+    ("admin", RESPONSES, "gpt-5", "events=90,fault=hang_after:40"),
+    ("bob", MESSAGES, "claude-opus-5", "events=90,fault=hang_after:12"),
+    ("carol", RESPONSES, "gpt-5-mini", "fault=hang_after:4"),
+)
 LANGUAGES = {"en": "", "zh-CN": ".zh"}
 
 
@@ -38,9 +41,10 @@ def test_pictures(browser, house, cookie_of, language):
             heavy[file.name] = file.stat().st_size
 
     with ExitStack() as stack:
-        for who, talk, options in RUNNING:
+        for who, talk, model, fault in RUNNING:
+            house.provider.control("POST", "faults", {"fault": fault, "path": talk.path, "times": 1})
             client = stack.enter_context(Client(house, who=who))
-            client.send(talk, options)
+            client.send(talk, model=model)
             client.read_until(b"\n\n", 2)
         alice = stack.enter_context(look(browser, language=language, cookie=cookie_of("alice")))
         admin = stack.enter_context(look(browser, language=language, cookie=cookie_of("admin")))

@@ -125,3 +125,14 @@ def test_a_mistake_is_told_in_chinese(admin_there):
     assert "此电子邮箱已被使用" in page.text
     page = admin_there.submit("/tokens/new", {"name": ""})
     assert "请填写此项" in page.text
+
+
+def test_no_page_keeps_the_words_of_who_came_before(app, admin_there, furnished):
+    """What a template works out once, at its first use, would be in its first visitor's language for ever."""
+    for language in ("zh-CN", "en"):
+        for rule in rules(app):
+            if "GET" in rule.methods and rule.rule not in GONE | OWN and not is_file(rule):
+                page = admin_there.get(address(rule), headers={"Accept-Language": language})
+                if language == "en" and page.status == 200:
+                    said = page.soup.main.get_text().replace("简体中文", "")
+                    assert not HAN.search(said), rule.rule

@@ -51,3 +51,9 @@ def test_every_posting_form_carries_the_token():
         text = path.read_text()
         for form in re.findall(r'<form[^>]*method="post".*?</form>', text, re.DOTALL):
             assert "csrf_token" in form, path
+
+
+def test_macros_work_nothing_out_before_they_are_called():
+    """Their files are run once for all visitors, whatever those speak."""
+    for path in (ROOT / "templates" / "macros").iterdir():
+        assert not re.search(r"^\{%-? set", path.read_text(), re.MULTILINE), path
