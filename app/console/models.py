@@ -15,10 +15,13 @@ from flask_babel import gettext as _
 from app.console import blueprint
 from app.console.connect import public_url, served_models
 from app.console.forms import CheckForm
+from app.protocol.price import at
 from app.services.context import context
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+
+    from app.protocol.price import Rates
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 PATHS = {"anthropic": ("/v1/messages",), "openai": ("/v1/responses", "/v1/chat/completions")}
@@ -27,9 +30,9 @@ METHODS = ("get", "post", "delete")
 
 @blueprint.get("/catalogue")
 def models() -> ResponseReturnValue:
-    """List what may be asked for, and at which endpoints."""
+    """List what may be asked for, at which endpoints, and at what price."""
     served = [
-        (name, [path for kind in sorted(kinds) for path in PATHS.get(kind, ("/v1/responses",))])
+        (name, [path for kind in sorted(kinds) for path in PATHS.get(kind, ("/v1/responses",))], _rates(name))
         for name, kinds in served_models()
     ]
     return render_template("console/models.html", models=served)
@@ -50,6 +53,14 @@ def check() -> ResponseReturnValue:
 def docs() -> ResponseReturnValue:
     """Show the reference of the API."""
     return render_template("console/docs.html", operations=_operations(), url=public_url())
+
+
+def _rates(name: str) -> Rates | None:
+    """Return what a model costs now, below any threshold; None where it has no price."""
+    snapshot = context().directory.snapshot
+    entry = snapshot.models.get(name) or dict(snapshot.patterns).get(name.removesuffix("*"))
+    price = at(entry.prices, time.time_ns() / 1e9) if entry is not None else None
+    return price.standard.rates if price is not None else None
 
 
 def _told(token: str) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ from app.console import blueprint
 from app.console.connect import public_url, served_models, suggested_model
 from app.console.forms import RevokeForm, RotateForm, TokenForm
 from app.console.snippets import PROOFS, render
+from app.services import reports
 from app.services import tokens as service
+from app.services.reports import Scope
 from app.services.tokens import Minted, TokenError
 from app.web import reveal
 from app.web.people import person
@@ -24,10 +26,20 @@ SENT_AGAIN_AFTER = timedelta(minutes=2)
 """A form that comes back later than this isn't a second click: its secret has been shown and stays hidden."""
 
 
+SPEND_DAYS = 30
+
+
 @blueprint.get("/tokens")
 def tokens() -> ResponseReturnValue:
     """List the visitor's tokens, revoked ones for a month more."""
-    return render_template("console/tokens.html", tokens=service.list_for(person().user), now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    begin = reports.days_ago(SPEND_DAYS - 1, now)
+    return render_template(
+        "console/tokens.html",
+        tokens=service.list_for(person().user),
+        spend=dict(reports.grouped(Scope(user_id=person().user.id), "token_id", begin)),
+        now=now,
+    )
 
 
 @blueprint.route("/tokens/new", methods=["GET", "POST"])

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.models import Token
+from app.extensions import db
+from app.models import DailyRollup, Token
+from app.models.base import utcnow
 from app.services import accounts, tokens
+from app.services.reports import SUMS
 from app.web import reveal
 from tests.rooms import ADMIN, ALICE, Browser, filled, later
 
@@ -157,3 +160,15 @@ def test_a_name_is_text(alice_there):
     for page in (alice_there.get(answer.location), alice_there.get("/tokens"), alice_there.get("/")):
         assert nasty in page.soup.main.get_text()
         assert "<script>alert" not in page.html
+
+
+def test_the_list_shows_what_each_token_spent(app, alice_there, furnished):
+    sums = dict.fromkeys(SUMS, 0) | {"requests": 3, "cost_nanos": 1_500_000_000}
+    with app.app_context():
+        for days in (0, 40):
+            key = {"user_id": 1, "token_id": 1, "model": "m", "upstream_id": 1}
+            day = utcnow().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+            db.session.add(DailyRollup(day=day, **key, **sums))
+        db.session.commit()
+    cell = alice_there.get("/tokens").soup.find(attrs={"data-label": "Cost, 30 days"})
+    assert (cell.get_text(strip=True), cell.a["href"]) == ("$1.50", "/usage?token=1")
