@@ -9,9 +9,9 @@ from flask_babel import gettext as _
 
 from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
-from app.admin.forms import ModelForm, NewRouteForm, RouteForm
+from app.admin.forms import ModelForm, NewRouteForm, RenameForm, RouteForm
 from app.services import catalog as service
-from app.services import upstreams
+from app.services import renaming, upstreams
 from app.services.catalog import CatalogError
 from app.web.people import password_again, person
 
@@ -59,6 +59,22 @@ def switch_model(model_id: int, what: str) -> ResponseReturnValue:
     said = _("%(name)s is enabled.") if what == "enable" else _("%(name)s is disabled: nobody can ask for it.")
     flash(said % {"name": found.name}, "good")
     return redirect(url_for("admin.models"))
+
+
+@blueprint.route("/models/<int:model_id>/rename", methods=["GET", "POST"])
+def rename_model(model_id: int) -> ResponseReturnValue:
+    """Give a model another public name."""
+    found = _existing(model_id)
+    form, back = RenameForm(name=found.name), url_for("admin.model", model_id=model_id)
+    if form.validate_on_submit():
+        try:
+            renaming.rename_model(model_id, form.name.data, actor=person().user)
+        except CatalogError as error:
+            form.refuse(error)
+        else:
+            flash(_("The model is called %(name)s now.", name=form.name.data), "good")
+            return redirect(back)
+    return render_template("admin/model_rename.html", form=form, model=_existing(model_id), back=back)
 
 
 @blueprint.route("/models/<int:model_id>/delete", methods=["GET", "POST"])

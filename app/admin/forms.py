@@ -156,6 +156,12 @@ class ModelForm(Form):
         offer(self.upstream, upstreams)
 
 
+class RenameForm(Form):
+    """Another name for a model."""
+
+    name = LineField(_l("Name"), required(200), render_kw=NO_SPELLING)
+
+
 class RouteForm(Form):
     """How one upstream serves a model."""
 

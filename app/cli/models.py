@@ -8,7 +8,7 @@ import click
 
 from app.cli.terminal import Commands, answer, json_option, table
 from app.cli.upstreams import find_upstream
-from app.services import catalog
+from app.services import catalog, renaming
 from app.services import upstreams as upstream_service
 
 if TYPE_CHECKING:
@@ -39,6 +39,19 @@ def list_models(as_json: bool) -> None:
     """List the catalogue."""
     rows = [_row(model, as_json=as_json) for model in catalog.list_models()]
     table(rows, as_json=as_json, empty="No models yet. Import some: flask models import UPSTREAM --all")
+
+
+@models.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+@json_option
+def rename_model(name: str, new_name: str, as_json: bool) -> None:
+    """Give a model another public name; tokens, limits and upstreams' names go along."""
+    model = catalog.find_model(name)
+    if model is None:
+        raise click.ClickException(f"There is no model {name}.")
+    renaming.rename_model(model.id, new_name, actor=None)
+    answer({"model": new_name, "was": name}, as_json=as_json, text=f"{name} is called {new_name} now.")
 
 
 def _parsed(named: tuple[str, ...]) -> dict[str, str | None]:

@@ -65,7 +65,7 @@ def import_models(upstream_id: int, wanted: Mapping[str, str | None], *, actor: 
 
     Return how many routes are new or changed. Raises ``CatalogError``.
     """
-    names = {_name(public): _upstream_name(public, theirs) for public, theirs in wanted.items()}
+    names = {normal_name(public): _upstream_name(public, theirs) for public, theirs in wanted.items()}
     with change("models.import", "upstream", actor=actor) as told:
         upstream = _upstream(upstream_id)
         told.target = f"upstream {upstream.name}"
@@ -183,7 +183,8 @@ def _upstream(upstream_id: int) -> Upstream:
     return upstream
 
 
-def _name(text: str) -> str:
+def normal_name(text: str) -> str:
+    """Return a public name as it is kept. Raises ``CatalogError`` for what can't be one."""
     name = line(text, field="name", longest=NAME_LONGEST, refuse=CatalogError)
     if " " in name or "*" in name[:-1]:
         raise CatalogError("name", _("A model's name has no spaces, and a * only at its end."))

@@ -100,3 +100,12 @@ def test_what_was_asked_for_in_vain_can_be_added(app, admin_there, furnished):
     filled_in = admin_there.get(row.a["href"].split("#")[0])
     assert filled_in.soup.find(id="name")["value"] == "<i>gpt-9</i>"
     assert "Models were asked for that aren't served: 1." in admin_there.get("/admin").text
+
+
+def test_a_model_is_renamed(app, admin_there, furnished):
+    answer = admin_there.submit("/admin/models/1/rename", {"name": "small"})
+    assert "Another model has this name" in answer.text
+    answer = admin_there.submit("/admin/models/1/rename", {"name": "gpt-6"})
+    page = admin_there.follow(answer)
+    assert "The model is called gpt-6 now" in page.text
+    assert "gpt-5" in page.soup.find(attrs={"data-label": "Its name there"}).get_text()

@@ -84,3 +84,13 @@ def test_the_catalogue_is_listed_with_its_routes(cli, main):
         False,
         4,
     )
+
+
+def test_a_model_is_renamed(cli, main):
+    catalog.import_models(main.id, {"gpt-5": None}, actor=None)
+    result = cli.invoke(args=["models", "rename", "gpt-5", "gpt-6"])
+    assert (result.exit_code, result.stdout) == (0, "gpt-5 is called gpt-6 now.\n")
+    assert names() == ["gpt-6"]
+    result = cli.invoke(args=["models", "rename", "gpt-5", "gpt-7"])
+    assert (result.exit_code, "There is no model gpt-5." in result.output) == (1, True)
+    assert cli.invoke(args=["models", "rename", "gpt-6", "two words"]).exit_code == 1

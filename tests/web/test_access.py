@@ -81,6 +81,7 @@ RULES = {
     "/admin/models/<int:model_id>": ADMIN_ONLY,
     "/admin/models/<int:model_id>/<any(enable, disable):what>": ADMIN_ONLY,
     "/admin/models/<int:model_id>/delete": ADMIN_ONLY,
+    "/admin/models/<int:model_id>/rename": ADMIN_ONLY,
     "/admin/models/<int:model_id>/routes/new": ADMIN_ONLY,
     "/admin/models/<int:model_id>/routes/<int:route_id>": ADMIN_ONLY,
     "/admin/models/<int:model_id>/routes/<int:route_id>/delete": ADMIN_ONLY,
