@@ -15,6 +15,7 @@ from app.admin.states import states
 from app.services import catalog, codex_connect, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
+from app.services.trial import try_out
 from app.services.upstreams import UpstreamError
 from app.upstreams import UPSTREAMS
 from app.web.people import password_again, person
@@ -181,7 +182,7 @@ def _test(upstream_id: int) -> None:
     """Test, and keep the result for the page after the redirect."""
     steps = [
         {"name": step.name, "ok": step.ok, "detail": step.detail[:DETAIL_LONGEST], "ms": step.ms}
-        for step in service.test(upstream_id)
+        for step in try_out(_existing(upstream_id))
     ]
     session[TESTED] = {"upstream": upstream_id, "steps": steps}
 

@@ -10,6 +10,7 @@ import click
 from app.cli.terminal import Commands, answer, confirm, json_option, secret, table
 from app.services import codex_connect, policies
 from app.services import upstreams as service
+from app.services.trial import try_out
 from app.upstreams import UPSTREAMS
 from app.upstreams.presets import PRESETS
 
@@ -89,8 +90,8 @@ def list_upstreams(as_json: bool) -> None:
 @json_option
 @click.pass_context
 def test(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Ask an upstream for its models and tell how far that came; exit 1 when it failed."""
-    steps = service.test(find_upstream(name).id)
+    """Ask an upstream for its models, then one of them for a word; tell how far that came; exit 1 when it failed."""
+    steps = try_out(find_upstream(name))
     rows = [{"step": step.name, "ok": step.ok, "ms": step.ms, "detail": step.detail} for step in steps]
     table(rows, as_json=as_json, empty="")
     ctx.exit(0 if all(step.ok for step in steps) else 1)

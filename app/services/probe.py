@@ -49,15 +49,21 @@ class Probe:
 
 def probe_upstream(upstream: Upstream) -> Probe:
     """Return what comes of asking an upstream for its models with its first enabled credential."""
+    place = place_of(upstream)
+    return Probe([place]) if isinstance(place, Step) else probe(place)
+
+
+def place_of(upstream: Upstream) -> Place | Step:
+    """Return an upstream with its first enabled credential, or the step that this fails at."""
     credential = next((each for each in upstream.credentials if each.enabled), None)
     if credential is None:
-        return Probe([Step(AUTHENTICATION, ok=False, detail=_("This upstream has no enabled credential."))])
+        return Step(AUTHENTICATION, ok=False, detail=_("This upstream has no enabled credential."))
     try:
         key = context().vault.open(credential.sealed, origin=upstream.base_url)
     except VaultError as error:
-        return Probe([Step(AUTHENTICATION, ok=False, detail=str(error))])
+        return Step(AUTHENTICATION, ok=False, detail=str(error))
     policy = policy_of(upstream)
-    return probe(Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy))
+    return Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy)
 
 
 def probe(place: Place) -> Probe:
@@ -68,7 +74,7 @@ def probe(place: Place) -> Probe:
     try:
         fetched = context().egress.fetch("GET", url, headers=headers)
     except EgressError as error:
-        return Probe(_until(_STEP_OF.get(error.phase, AUTHENTICATION), _redacted(str(error), key), began))
+        return Probe(_until(_STEP_OF.get(error.phase, AUTHENTICATION), redacted(str(error), key), began))
     problem = _problem(fetched, key)
     if problem:
         return Probe(_until(AUTHENTICATION, problem, began))
@@ -91,11 +97,12 @@ def _problem(fetched: Fetched, key: str) -> str:
         return _("The upstream refuses this key (%(status)d).", status=status)
     if status == 404:
         return _("There is no list of models at this address (404). Check the base URL.")
-    excerpt = _redacted(fetched.body.decode("utf-8", "replace"), key)
+    excerpt = redacted(fetched.body.decode("utf-8", "replace"), key)
     return _("The upstream answered %(status)d: %(excerpt)s", status=status, excerpt=excerpt)
 
 
-def _redacted(text: str, key: str) -> str:
+def redacted(text: str, key: str) -> str:
+    """Return what an upstream said, cut short and without the key."""
     for part in key.split():  # an account's secret has two
         text = text.replace(part, "…")
     return "".join(c if c.isprintable() else " " for c in text[:EXCERPT_LONGEST]).strip()

@@ -43,6 +43,7 @@ COVERED_ELSEWHERE = {
     ),
     "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
     "services/allowances.py": (["cli/test_limits.py", "contract/test_limits.py"], "set by command, held on the wire"),
+    "services/trial.py": (["contract/test_trial.py"], "streams of real shape, from the simulated provider"),
     "services/doubts.py": (["admin/test_overview.py"], "what is wrong, as administrators are told"),
     "services/background.py": (
         ["services/test_ledger.py"],

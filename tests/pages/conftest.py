@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import live
+from tests.faults.clients import RESPONSES, Client
 from tests.pages import life
 from tests.pages.looking import look
 from tests.rooms import Browser
@@ -77,3 +78,15 @@ def windows(browser, cookie_of):
     yield window
     for manager, _seen in opened.values():
         manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def vandalised(house):
+    """The house after somebody typed scripts into every field, and with a call under way."""
+    house.changed(lambda: life.vandalise(house))
+    evil = {"model": "sim-1", "input": "x", "user": life.EVIL}
+    assert house.post("/v1/responses", evil, who="mallory", user_agent=life.EVIL).status == 200
+    with Client(house, who="mallory") as client:
+        client.send(RESPONSES, "fault=hang_after:3")
+        client.read_until(b"\n\n", 2)
+        yield house

@@ -10,7 +10,18 @@ from app.protocol.limit import Measure
 from app.protocol.price import Rates, Tariff, at, bill
 from app.protocol.record import Attempt, End
 from app.protocol.usage import from_object
-from app.services import accounts, allowances, announcements, catalog, choices, posting, prices, pricing, tokens, upstreams
+from app.services import (
+    accounts,
+    allowances,
+    announcements,
+    catalog,
+    choices,
+    posting,
+    prices,
+    pricing,
+    tokens,
+    upstreams,
+)
 from tests import live
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}"

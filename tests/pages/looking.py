@@ -34,7 +34,10 @@ class Look:
     def told(self):
         """What was complained about on this page, in whatever way."""
         told, self.complaints = self.complaints, []
-        return told + self.page.evaluate("window.violations") + self.page.evaluate(SCRIPTS_OF_OTHERS)
+        return told + self.violations() + self.page.evaluate(SCRIPTS_OF_OTHERS)
+
+    def violations(self):
+        return self.page.evaluate("window.violations")
 
     def sized(self, width, scheme):
         """Have the window in a width and a colour scheme; return by how many pixels the page is wider than it."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.clients import RESPONSES, Client
-from tests.pages import life
 from tests.pages.looking import AXE
 from tests.web.test_access import ADMIN_ONLY, GONE, OPEN, RULES, is_file, rules
 
@@ -47,18 +46,6 @@ def pages(house):
                 yield who, rule.build({name: places[name] for name in rule.arguments})[1]
     for who, paths in MORE.items():
         yield from ((who, path) for path in paths)
-
-
-@pytest.fixture(scope="session")
-def vandalised(house):
-    """The house after somebody typed scripts into every field, and with a call under way."""
-    house.changed(lambda: life.vandalise(house))
-    evil = {"model": "sim-1", "input": "x", "user": life.EVIL}
-    assert house.post("/v1/responses", evil, who="mallory", user_agent=life.EVIL).status == 200
-    with Client(house, who="mallory") as client:
-        client.send(RESPONSES, "fault=hang_after:3")
-        client.read_until(b"\n\n", 2)
-        yield house
 
 
 @pytest.mark.acceptance("C-6", "C-17")

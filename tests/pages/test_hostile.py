@@ -8,10 +8,20 @@ from app.models import Upstream
 from app.services import accounts, announcements, choices, upstreams
 from tests import live
 from tests import provider as providers
-from tests.pages.conftest import EVIL
+from tests.pages.life import EVIL
 from tests.pages.looking import look
-from tests.pages.test_every_page import ADMIN, ALICE
 
+ALICE = ["/", "/tokens", "/usage", "/connect", "/account"]
+ADMIN = [
+    "/admin",
+    "/admin/upstreams",
+    "/admin/models",
+    "/admin/users",
+    "/admin/requests",
+    "/admin/audit",
+    "/admin/objects",
+]
+ADMIN += ["/admin/announcements", "/admin/settings", "/admin/prices"]
 IN_ONE_WORD = "<img/src=x/onerror=alert(3)>"
 REACHED = """
 () => {
@@ -24,8 +34,9 @@ REACHED = """
 
 
 @pytest.fixture(scope="module")
-def written(house):
+def written(vandalised):
     """Markup wherever somebody outside can write: the names of people, tokens and upstreams have it already."""
+    house = vandalised
     with providers.provider() as evil:
         evil.status, evil.body = 500, EVIL.encode()
         house.changed(lambda: _write(evil))
@@ -51,11 +62,11 @@ def _number_of(house, name):
 
 @pytest.mark.acceptance("C-9")
 @pytest.mark.parametrize("who", ["alice", "admin", ""])
-def test_what_is_written_stays_text(browser, house, signed_in, written, who):
+def test_what_is_written_stays_text(browser, house, cookie_of, written, who):
     admins = [*ADMIN, f"/admin/requests/{written}", "/admin/users/5", "/admin/live"]
     paths = {"alice": [*ALICE, f"/usage/{written}", "/usage/live", "/catalogue"], "admin": admins, "": ["/login"]}[who]
     shown = set()
-    with look(browser, cookies=signed_in(who) if who else None) as seen:
+    with look(browser, cookie=cookie_of(who) if who else None) as seen:
         for path in paths:
             seen.page.goto(house.url + path)
             assert seen.page.locator("img[src='x'], main script").count() == 0, path
@@ -76,8 +87,8 @@ def test_what_is_written_stays_text(browser, house, signed_in, written, who):
 
 
 @pytest.mark.acceptance("C-16")
-def test_no_page_can_be_framed(browser, house, signed_in):
-    with look(browser, cookies=signed_in("alice")) as seen:
+def test_no_page_can_be_framed(browser, house, cookie_of):
+    with look(browser, cookie=cookie_of("alice")) as seen:
         for path in ("/login", "/tokens", "/docs", "/nothing-here"):
             seen.page.set_content(f"<iframe src='{house.url}{path}' width=500 height=500></iframe>")
             live.until(lambda: len(seen.page.frames) == 2)
@@ -93,8 +104,8 @@ def _blocked(page):
 @pytest.mark.parametrize(
     ("who", "path"), [("alice", "/"), ("alice", "/tokens/new"), ("alice", "/account"), ("admin", "/admin/upstreams/1")]
 )
-def test_everything_is_reached_by_keyboard_and_seen_to_be(browser, house, signed_in, who, path):
-    with look(browser, cookies=signed_in(who)) as seen:
+def test_everything_is_reached_by_keyboard_and_seen_to_be(browser, house, cookie_of, who, path):
+    with look(browser, cookie=cookie_of(who)) as seen:
         page = seen.page
         page.goto(house.url + path)
         page.evaluate("document.activeElement.blur()")
