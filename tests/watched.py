@@ -16,8 +16,9 @@ from greenlet import greenlet
 TICK_S = 0.02
 BUSY_MAX_S = 0.5
 """Ten times what is promised (50 ms): bodies of 32 MB are among what is tested."""
-DESCRIPTORS_MORE, GREENLETS_MAX = 300, 40
-"""What an idle worker may have: connections that are kept for the next call, and the loops of its services."""
+DESCRIPTORS_MORE, GREENLETS_MAX = 600, 200
+"""What an idle worker may have: connections that are kept for the next call (512), greenlets that
+are used again, and the loops of its services."""
 
 
 class Watch:
