@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from sqlalchemy import text
+
+from app.extensions import db
 from tests.faults.clients import CHAT, RESPONSES, Talk, events
 from tests.live import until
 
@@ -89,6 +92,43 @@ def assert_balanced(house):
         return records == hours == days and records
 
     return until(balanced, seconds=SETTLED_S, every=0.5)
+
+
+def forbid_new_owners(house):
+    """Let the database refuse every statement that would change an owner, whoever writes it."""
+    on = "ON owned_objects"
+    if house.settings.embedded:
+        refuse = f"CREATE TRIGGER for_life BEFORE UPDATE OF user_id {on} BEGIN SELECT RAISE(ABORT, 'for life'); END"
+        statements = [refuse]
+    else:
+        body = "BEGIN RAISE EXCEPTION 'for life'; END"
+        statements = [
+            f"CREATE FUNCTION for_life() RETURNS trigger LANGUAGE plpgsql AS '{body.replace(chr(39), chr(39) * 2)}'"
+        ]
+        statements += [
+            f"CREATE TRIGGER for_life BEFORE UPDATE OF user_id {on} FOR EACH ROW EXECUTE FUNCTION for_life()"
+        ]
+    with house.app.app_context():
+        for statement in statements:
+            db.session.execute(text(statement))
+        db.session.commit()
+        db.session.remove()
+
+
+def assert_same_place(house, seen, since):
+    """Every call on a stored object went out with the key that made the object, as the provider saw both."""
+    for each in seen:
+        for kind, object_id in each.ids:
+            if kind != "item":
+                path = "/v1/responses" if kind == "response" else "/v1/chat/completions"
+                who = next(name for name, user_id in house.users.items() if user_id == each.user_id)
+                assert house.ask("GET", f"{path}/{object_id}", who=who).status == 200
+    requests = house.provider.requests(since)
+    makers = {request["object_id"]: request["key"] for request in requests if request["object_id"]}
+    reads = [(request["path"].rpartition("/")[2], request["key"]) for request in requests if request["method"] == "GET"]
+    places = [(object_id, key) for object_id, key in reads if object_id in makers]
+    assert [key for _, key in places] == [makers[object_id] for object_id, _ in places]
+    return len(places)
 
 
 def assert_no_ghosts(provider):

@@ -96,8 +96,11 @@ def test_a_thousand_streams_end_honestly_and_on_record(provider, sim, tmp_path, 
         clients = opened(house, sim, stack, wanted)
         since = time.monotonic()
         house.process.send_signal(signal.SIGTERM)
+        until(lambda: refused(house), seconds=10)  # the doors close first
+        assert sim.control("GET", "stats")["open"] > 0, "and streams go on"
         bodies = read_all(clients)
         code = ended(house, drain_s + 10)
+        assert not list((tmp_path / "journal").glob("*")), "and what they came to is in the database before the end"
         took = time.monotonic() - since
         whole = sum(talk.ends in body[-4000:] for (talk, _, _), body in zip(clients, bodies, strict=True))
         rows = {row["request_id"]: row["end"] for row in house.rows('SELECT request_id, "end" FROM records')}

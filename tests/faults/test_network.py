@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -58,13 +58,11 @@ def _accept(listener, port):
 
 
 def _carry(one, other):
-    try:
+    with one, suppress(OSError):
         while piece := one.recv(65536):
             time.sleep(DELAY_S)
             other.sendall(piece)
         other.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
 
 
 @pytest.mark.fault("X-20")

@@ -23,7 +23,9 @@ from tests.faults.invariants import (
     assert_no_ghosts,
     assert_owned,
     assert_replay_changes_nothing,
+    assert_same_place,
     assert_settled,
+    forbid_new_owners,
 )
 from tests.live import until
 
@@ -105,6 +107,7 @@ def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, tell, kind, 
         with live.open_house(tmp_path, url, provider, workers=str(workers), drain_s="3", **shared) as house:
             killed, journals, since = 0, [], provider.count()
             furnish_prices(house, "sim-*", "claude-*")
+            forbid_new_owners(house)
             with Crowd(house) as crowd:
                 end = time.monotonic() + STORM_S
                 while time.monotonic() < end:
@@ -125,6 +128,8 @@ def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, tell, kind, 
                 f"seen: none without owner, none without record; sums as the records"
             )
             assert balance["cost"] > 0
+            some = [each for each in seen if each.ended and each.talk is not MESSAGES][-30:]
+            assert assert_same_place(house, some, since) >= len(some)
             assert_no_ghosts(provider)
             for _ in range(2):
                 assert_replay_changes_nothing(house, [journal for journal in journals if journal][-20:])
