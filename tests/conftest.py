@@ -16,6 +16,7 @@ from app.services import accounts, passwords
 from app.settings import Settings
 from tests import databases
 from tests import provider as providers
+from tests.house_fixtures import one_house, one_provider  # noqa: F401 - fixtures of all folders
 
 PASSWORD = "correct horse battery staple"
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
@@ -44,12 +45,18 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """`make check` leaves out what needs running processes, and the other databases of what runs on several."""
+    """`make check` leaves out what needs running processes, and the other databases of what runs on several.
+
+    Of two workers of `make test` one runs the tests of one house, and all tests of a file, so that what they share is
+    started once; only pages are shared out one by one, when all else is given out.
+    """
     for item in items:
-        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        elsewhere = SERVERS & {value for value in values if isinstance(value, str)}
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        elsewhere = SERVERS & {value for value in params.values() if isinstance(value, str)}
         if elsewhere or "house" in item.fixturenames or {"faults", "simulator"} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
+        if "pages" not in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(params.get("one_house", str(item.path))))
 
 
 @pytest.fixture(scope="session", autouse=True)
