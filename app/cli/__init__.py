@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.cli.declared import apply, export
 from app.cli.doctor import doctor
 from app.cli.explain import explain
 from app.cli.host import chores, drain, move
@@ -24,5 +25,5 @@ def register(app: Flask) -> None:
     """Add every command of ours to ``flask``."""
     people = (admin, users, setup_link, tokens)
     catalogue = (upstreams, models, prices, limits, usage, explain)
-    for command in (*people, *catalogue, keys, chores, drain, move, doctor):
+    for command in (*people, *catalogue, keys, export, apply, chores, drain, move, doctor):
         app.cli.add_command(command)

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, DateTime, Integer, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -70,6 +71,12 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else msgspec.json.decode(value)
+
+
+class Declarable:
+    """A row that a configuration file may have made: only such rows does ``flask apply`` change unasked."""
+
+    declared: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 Sealed = LargeBinary

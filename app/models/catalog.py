@@ -8,11 +8,11 @@ from sqlalchemy import ForeignKey, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
-from app.models.base import BigId, UtcDateTime, exact, utcnow
+from app.models.base import BigId, Declarable, UtcDateTime, exact, utcnow
 from app.models.upstreams import Upstream
 
 
-class Model(Base):
+class Model(Declarable, Base):
     """An entry of the catalogue; a ``name`` that ends in ``*`` stands for every name with that beginning."""
 
     __tablename__ = "models"
@@ -28,7 +28,7 @@ class Model(Base):
     )
 
 
-class Route(Base):
+class Route(Declarable, Base):
     """A model served by an upstream, under ``upstream_model`` there (null: under the name asked for).
 
     ``priority`` and ``weight`` are the upstream's own where null.

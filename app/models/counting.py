@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueCon
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
-from app.models.base import BigId, Json, UtcDateTime, exact, utcnow
+from app.models.base import BigId, Declarable, Json, UtcDateTime, exact, utcnow
 
 
 class _Sums:
@@ -73,7 +73,7 @@ class ConversationTotal(_Sums, Base):
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Price(Base):
+class Price(Declarable, Base):
     """One version of a model's prices; ``tariffs`` holds those of the usual way and of each other service tier."""
 
     __tablename__ = "prices"
@@ -87,7 +87,7 @@ class Price(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
-class Limit(Base):
+class Limit(Declarable, Base):
     """What a user, a token or everybody together on a model may use; null is no limit.
 
     ``scope`` is ``user``, ``token`` or ``model``, ``subject_id`` the row there. ``model`` narrows it to one public

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
-from app.models.base import BigId, UtcDateTime, exact, utcnow
+from app.models.base import BigId, Declarable, UtcDateTime, exact, utcnow
 
 
 class Link(Base):
@@ -26,7 +26,7 @@ class Link(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Announcement(Base):
+class Announcement(Declarable, Base):
     """A short notice to everybody, until ``ends_at``."""
 
     __tablename__ = "announcements"
@@ -37,7 +37,7 @@ class Announcement(Base):
     ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Choice(Base):
+class Choice(Declarable, Base):
     """What administrators chose at run time, by name."""
 
     __tablename__ = "choices"

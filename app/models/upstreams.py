@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Integer, String
+from sqlalchemy import ForeignKey, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
-from app.models.base import BigId, Json, Sealed, UtcDateTime, utcnow
+from app.models.base import BigId, Declarable, Json, Sealed, UtcDateTime, utcnow
 
 
-class Upstream(Base):
+class Upstream(Declarable, Base):
     """A configured provider endpoint of one kind (see ``app.upstreams.UPSTREAMS``)."""
 
     __tablename__ = "upstreams"
@@ -33,7 +33,7 @@ class Upstream(Base):
     )
 
 
-class Credential(Base):
+class Credential(Declarable, Base):
     """A secret that an upstream is called with, sealed together with the origin it was entered for."""
 
     __tablename__ = "credentials"
@@ -44,6 +44,8 @@ class Credential(Base):
     sealed: Mapped[bytes] = mapped_column(Sealed)
     last4: Mapped[str] = mapped_column(String(4), default="")
     enabled: Mapped[bool] = mapped_column(default=True)
+    reference: Mapped[str] = mapped_column(String(500), default="", server_default=text("''"))
+    """Where a configuration file has the secret from; empty where it was entered."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     upstream: Mapped[Upstream] = relationship(back_populates="credentials", lazy="raise")

@@ -8,10 +8,10 @@ from sqlalchemy import BigInteger, ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
-from app.models.base import BigId, UtcDateTime, exact, utcnow
+from app.models.base import BigId, Declarable, UtcDateTime, exact, utcnow
 
 
-class User(Base):
+class User(Declarable, Base):
     """A person with a login; ``role`` is ``user`` or ``admin``. ``email`` is kept in lower case."""
 
     __tablename__ = "users"

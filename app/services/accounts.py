@@ -38,10 +38,14 @@ def create_user(*, email: str, password: str, name: str = "", role: str = USER, 
 
     Raises ``AccountError`` for an address that is taken or none, a weak password, an unknown role.
     """
-    user = draft(email=email, password=password, name=name, role=role)
+    return admit(draft(email=email, password=password, name=name, role=role), actor=actor)
+
+
+def admit(user: User, *, actor: User | None) -> User:
+    """Return the drafted person, who can sign in from now on. Raises ``AccountError`` for an address that is taken."""
     with change("user.create", f"user {user.email}", actor=actor) as told:
         add(user)
-        if role == ADMIN and db.session.get(Meta, FIRST_ADMIN) is None:
+        if user.role == ADMIN and db.session.get(Meta, FIRST_ADMIN) is None:
             db.session.add(Meta(name=FIRST_ADMIN, value=user.id))
         told.after = _shown(user)
     return user

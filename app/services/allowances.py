@@ -64,6 +64,14 @@ def list_for(scope: str, subject_id: int) -> list[Limit]:
     return list(db.session.scalars(mine.order_by(Limit.model)))
 
 
+def list_all(scope: str) -> list[tuple[str, Limit]]:
+    """Return every limit of a scope with its subject's name (a user's is the address), by that name."""
+    subject = SUBJECTS[scope]
+    name = subject.email if scope == "user" else subject.name
+    wanted = select(name, Limit).join(Limit, Limit.subject_id == subject.id).where(Limit.scope == scope)
+    return [(row[0], row[1]) for row in db.session.execute(wanted.order_by(name, Limit.model))]
+
+
 def put(
     scope: str,
     subject_id: int,

@@ -74,6 +74,21 @@ def import_models(upstream_id: int, wanted: Mapping[str, str | None], *, actor: 
     return len(changed)
 
 
+def put_model(name: str, *, owned_by: str, enabled: bool, actor: User | None) -> Model:
+    """Return the model of this name, made or changed. Raises ``CatalogError``."""
+    name = _name(name)
+    owned_by = line(owned_by, field="owned_by", longest=100, refuse=CatalogError, empty=True)
+    with change("model.set", f"model {name}", actor=actor) as told:
+        model = find_model(name)
+        told.before = {"owned_by": model.owned_by, "enabled": model.enabled} if model else None
+        model = model or Model(name=name)
+        model.owned_by, model.enabled = owned_by, enabled
+        told.after = {"owned_by": owned_by, "enabled": enabled}
+        db.session.add(model)
+        db.session.flush()
+    return model
+
+
 def set_model_enabled(model_id: int, *, enabled: bool, actor: User | None) -> None:
     """Serve the model from now on, or don't. Raises ``CatalogError`` when there is none such."""
     with change("model.enable" if enabled else "model.disable", "model", actor=actor) as told:

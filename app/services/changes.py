@@ -1,4 +1,7 @@
-"""Every change of configuration goes through ``change``: one transaction, one audit row, one new generation."""
+"""Every change of configuration goes through ``change``: one transaction, one audit row, one new generation.
+
+Several that belong together go through it inside ``together``, and are one transaction with an audit row each.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from app.models import User
 
 
+_TOGETHER = "together"
+"""In the session's notes while changes are one transaction."""
+
+
 @dataclass(slots=True)
 class Change:
     """What the audit will say; the body of ``change`` fills in what it learns."""
@@ -34,27 +41,44 @@ class Change:
 def change(action: str, target: str, *, actor: User | None) -> Iterator[Change]:
     """Run the body in one transaction with its audit row and a raised generation; then refresh this worker's snapshot.
 
-    Raising the generation first takes its row lock, so that changes happen one after the other and a body may check
-    what it relies on (a last administrator, a free name). Any exception rolls everything back.
+    Any exception rolls everything back.
     """
+    if _TOGETHER not in db.session().info:
+        with together(), change(action, target, actor=actor) as told:
+            yield told
+        return
+    told = Change(target)
+    yield told
+    db.session.add(
+        AuditEntry(
+            actor_id=actor.id if actor else None,
+            peer=_peer(),
+            action=action,
+            target=told.target[:200],
+            before=told.before,
+            after=told.after,
+        )
+    )
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Make all changes of the body one transaction: every one is kept, or none.
+
+    Raising the generation first takes its row lock, so that changes happen one after the other and a body may check
+    what it relies on (a last administrator, a free name).
+    """
+    notes = db.session().info
     try:
         db.session.execute(update(Meta).where(Meta.name == GENERATION).values(value=Meta.value + 1))
-        told = Change(target)
-        yield told
-        db.session.add(
-            AuditEntry(
-                actor_id=actor.id if actor else None,
-                peer=_peer(),
-                action=action,
-                target=told.target[:200],
-                before=told.before,
-                after=told.after,
-            )
-        )
+        notes[_TOGETHER] = True
+        yield
         db.session.commit()
     except BaseException:
         db.session.rollback()
         raise
+    finally:
+        notes.pop(_TOGETHER, None)
     context().directory.refresh()
 
 

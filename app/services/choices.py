@@ -44,7 +44,7 @@ class Choices:
 
 def present() -> Choices:
     """Return what is chosen now."""
-    found = {row.name: row.value for row in db.session.scalars(select(Choice))}
+    found = {row.name: row.value for row in rows()}
     return Choices(
         token_days=int(found.get("token_days", "0")),
         contact=found.get("contact", ""),
@@ -54,7 +54,12 @@ def present() -> Choices:
     )
 
 
-def choose(choices: Choices, *, actor: User) -> None:
+def rows() -> list[Choice]:
+    """Return what was ever chosen, one row for each name."""
+    return list(db.session.scalars(select(Choice)))
+
+
+def choose(choices: Choices, *, actor: User | None) -> None:
     """Keep other choices. Raises ``FieldError``."""
     number(choices.token_days, field="token_days", lowest=0, highest=TOKEN_DAYS_MOST, refuse=FieldError)
     contact = line(choices.contact, field="contact", longest=CONTACT_LONGEST, refuse=FieldError, empty=True)

@@ -45,8 +45,9 @@ def create(
     weight: int,
     actor: User | None,
     preset: str = "",
+    credential: str | None = "default",
 ) -> Upstream:
-    """Return a new upstream with one credential; ``key`` None says that it wants no key.
+    """Return a new upstream with one credential of this name (None: none); ``key`` None says that it wants no key.
 
     A kind that people sign in to begins without one: accounts are connected afterwards.
 
@@ -63,8 +64,8 @@ def create(
         _name_is_free(upstream)
         db.session.add(upstream)
         db.session.flush()
-        if not signs_in:
-            db.session.add(_sealed(Credential(upstream_id=upstream.id, name="default"), secret, url=url))
+        if not signs_in and credential is not None:
+            db.session.add(_sealed(Credential(upstream_id=upstream.id, name=credential), secret, url=url))
         told.after = _shown(upstream)
     return _loaded(upstream.id)
 
@@ -120,9 +121,10 @@ def delete(upstream_id: int, *, actor: User | None) -> None:
         db.session.execute(delete_rows(Upstream).where(Upstream.id == upstream_id))
 
 
-def add_credential(upstream_id: int, *, name: str, key: str, actor: User | None) -> Credential:
-    """Return one more credential of the upstream. Raises ``UpstreamError``."""
-    name, secret = line(name, field="name", longest=100, refuse=UpstreamError), _key(key)
+def add_credential(upstream_id: int, *, name: str, key: str | None, actor: User | None) -> Credential:
+    """Return one more credential of the upstream; ``key`` None: it wants none. Raises ``UpstreamError``."""
+    name = line(name, field="name", longest=100, refuse=UpstreamError)
+    secret = "" if key is None else _key(key)
     with change("credential.create", "credential", actor=actor) as told:
         upstream = _named(told, upstream_id)
         _takes_keys(upstream, key)
@@ -139,9 +141,9 @@ def set_credential_enabled(credential_id: int, *, enabled: bool, actor: User | N
         _credential(told, credential_id).enabled = enabled
 
 
-def replace_credential(credential_id: int, *, key: str, actor: User | None) -> None:
-    """Give the credential another key, for its upstream's present origin. Raises ``UpstreamError``."""
-    secret = _key(key)
+def replace_credential(credential_id: int, *, key: str | None, actor: User | None) -> None:
+    """Give the credential another key (None: none), for its upstream's present origin. Raises ``UpstreamError``."""
+    secret = "" if key is None else _key(key)
     with change("credential.replace", "credential", actor=actor) as told:
         credential = _credential(told, credential_id)
         _takes_keys(credential.upstream, key)
@@ -252,7 +254,7 @@ def _key(text: str) -> str:
 
 def _sealed(credential: Credential, secret: str, *, url: str) -> Credential:
     credential.sealed = context().vault.seal(secret, origin=url)
-    credential.last4 = secret[-4:] if len(secret) >= LAST4_FROM else ""
+    credential.last4, credential.reference = secret[-4:] if len(secret) >= LAST4_FROM else "", ""
     return credential
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from app.settings.loading import CLIENT_NAMES, EXIT_CONFIG, SECRET_NAMES, ConfigError, check, load, unknown_names
+from app.settings.loading import CLIENT_NAMES, EXIT_CONFIG, SECRET_NAMES, ConfigError, check, load, named, unknown_names
 from app.settings.values import PREFIX, Network, with_driver
 from app.settings.whole import Settings
 
@@ -22,6 +22,7 @@ __all__ = [
     "Settings",
     "check",
     "load",
+    "named",
     "unknown_names",
     "with_driver",
 ]

@@ -90,6 +90,11 @@ def _obstacles(settings: Settings) -> list[str]:
     return problems
 
 
+def named(name: str) -> str | None:
+    """Return a value of the environment that a configuration file refers to."""
+    return os.environ.get(name)
+
+
 def unknown_names(environ: dict[str, str] | None = None) -> list[str]:
     """One warning for each ``REALMS_*`` name that no setting has, with the nearest that one does."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

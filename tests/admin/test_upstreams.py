@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from app.extensions import db
 from app.services import accounts, audit, catalog, upstreams
 from app.settings import Settings
 from tests.rooms import UPSTREAM_KEY
@@ -210,3 +211,12 @@ def test_changes_name_who_made_them(app, admin_there, provider):
         entry = audit.list_entries()[0]
         assert (entry.actor, entry.action) == ("admin@example.com", "upstream.create")
         assert accounts.by_email(entry.actor)
+
+
+def test_what_a_file_made_says_so(app, admin_there, furnished):
+    pages = ("/admin/upstreams/1", "/admin/models/1")
+    assert not any("configuration file" in admin_there.get(page).text for page in pages)
+    with app.app_context():
+        upstreams.by_name("main").declared = catalog.get_model(1).declared = True
+        db.session.commit()
+    assert all("configuration file" in admin_there.get(page).text for page in pages)

@@ -1,0 +1,1 @@
+"""The configuration as a file: told, compared with what is there, and brought about, all of it or nothing."""
