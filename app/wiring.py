@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from app.api import Machinery
 from app.logs import CallLog
 from app.protocol.call import Place
+from app.protocol.record import Record
 from app.relay.attempt import Attempts, Limits
 from app.relay.connect import Connector
 from app.relay.drain import Drain
@@ -22,6 +23,7 @@ from app.relay.run import Relay
 from app.relay.running import running
 from app.relay.watch import Watch
 from app.services import shared
+from app.services import traces as tracing
 from app.services.affinity import Affinity
 from app.services.alerts import Alerts
 from app.services.board import Alone, Board
@@ -53,6 +55,7 @@ from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
 from app.services.standing import Standings
+from app.services.traces import Traces
 from app.services.vault import Vault
 from app.settings import Settings
 from app.upstreams.codex_account import token_url
@@ -76,6 +79,7 @@ class House:
     codex: CodexAccounts
     running: RunningBoard
     mail: Mail
+    traces: Traces
     settings: Settings
     started: bool = False
 
@@ -97,6 +101,8 @@ class House:
         self.load.start()
         if offered(self.settings):
             self.metrics.start()
+        if tracing.offered():
+            self.traces.start()
         self.alerts.start()
         self.codex.start()
         self.running.start()
@@ -107,6 +113,7 @@ class House:
         self.codex.stop()
         self.pen.flush()
         self.calls.flush()
+        self.traces.stop()
 
 
 def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
@@ -119,7 +126,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     directory.on_cut = watch.stop
     room = Room(watch.live)
     drain = Drain(watch, room, drain_s=settings.drain_s)
-    meter = Meter()
+    meter, traces = Meter(), Traces(directory)
     calls = CallLog()
     counters, board = _sharing(settings)
     spent = Spent(engine)
@@ -133,7 +140,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls, directory, limits, meter=meter if offered(settings) else None),
+        ledger=Ledger(engine, pen, calls, directory, limits, listeners=_listeners(settings, meter, traces)),
         limits=limits,
         connector=Connector(attempts, accounts, attempts_max=settings.attempts_max),
         watch=watch,
@@ -159,6 +166,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         codex,
         under_way,
         post,
+        traces,
         settings,
     )
     app.extensions["realms.api"] = Machinery(
@@ -174,6 +182,12 @@ def _sharing(settings: Settings) -> tuple[Counters, Board]:
         return Counters(share=settings.workers), Alone()
     breaker = Breaker(client)
     return SharedCounters(client, share=settings.workers, breaker=breaker), SharedBoard(client, breaker)
+
+
+def _listeners(settings: Settings, meter: Meter, traces: Traces) -> list[Callable[[Record], None]]:
+    """Return who is told of each settled call: only those who have somebody to tell."""
+    heard = ((meter.count, offered(settings)), (traces.add, tracing.offered()))
+    return [listen for listen, wanted in heard if wanted]
 
 
 def _gauges(pen: Pen, room: Room, drain: Drain, directory: Directory) -> dict[str, Callable[[], float]]:

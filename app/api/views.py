@@ -19,6 +19,7 @@ from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import to_upstream
 from app.settings import Settings
 
+TRACEPARENT_LONGEST = 128
 STORED_BY_DEFAULT = frozenset({ObjectKind.RESPONSE, ObjectKind.CONVERSATION})
 
 
@@ -82,6 +83,7 @@ def _call(
         model=model,
         stream=stream,
         stores=stores,
+        traceparent=environ.get("HTTP_TRACEPARENT", "")[:TRACEPARENT_LONGEST],
         started=started,
         connection=connection_of(environ),
     )

@@ -109,6 +109,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     stores: bool = False
     """Whether the object that the answer reveals is kept upstream, and so must be owned."""
+    traceparent: str = ""
+    """The trace that the client began; no upstream learns of it."""
     started: float = 0.0
     """On the monotonic clock, in seconds."""
     connection: Any = None

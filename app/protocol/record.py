@@ -37,6 +37,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     upstream_id: int
     credential_id: int
     total_ms: int
+    after_ms: int = 0
+    """When it began, since the call did."""
     status: int | None = None
     error: str = ""
     first_byte_ms: int | None = None
@@ -74,6 +76,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     left_out: tuple[tuple[str, str], ...] | None = None
     """What was left out when the call was placed, and why, where something was; named as ``services.health`` does."""
+    traceparent: str = ""
+    """The trace that its client began; told to nobody but the receiver of traces, and not kept."""
 
     @property
     def moment(self) -> datetime:

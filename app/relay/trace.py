@@ -76,6 +76,7 @@ class Trace:
                 error=error[:200],
                 first_byte_ms=None if status is None else took,
                 total_ms=took,
+                after_ms=max(0, _ms_since(self.call.started) - took),
                 upstream_request_id=upstream_id[:200],
             )
         )
@@ -146,6 +147,7 @@ class Trace:
             total_ms=0,
             bytes_in=0 if call.body is None else call.body.size,
             conversation=self.conversation,
+            traceparent=call.traceparent,
         )
 
     def _ended(self, begun: Record, end: End, *, status: int, usage: Usage, reason: str) -> Record:

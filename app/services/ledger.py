@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import gevent
@@ -20,7 +21,6 @@ from app.protocol.usage import Usage, UsageState, tokens_of
 from app.services.background import complete
 from app.services.directory import Directory
 from app.services.limits import Limits
-from app.services.meter import Meter
 from app.services.pen import Pen
 
 log = structlog.get_logger()
@@ -50,14 +50,21 @@ class Ledger:
     """Writes through the pen."""
 
     def __init__(
-        self, engine: Engine, pen: Pen, calls: CallLog, directory: Directory, limits: Limits, *, meter: Meter | None
+        self,
+        engine: Engine,
+        pen: Pen,
+        calls: CallLog,
+        directory: Directory,
+        limits: Limits,
+        *,
+        listeners: Sequence[Callable[[values.Record], None]] = (),
     ) -> None:
         self._engine = engine
         self._pen = pen
         self._calls = calls
         self._directory = directory
         self._limits = limits
-        self._meter = meter
+        self._listeners = tuple(listeners)
         pen.closed = self._closed
 
     def admit(self) -> None:
@@ -75,8 +82,8 @@ class Ledger:
         self._limits.settle(record)
         self._pen.note(record)
         self._calls.add(_line(record))
-        if self._meter is not None:
-            self._meter.count(record)
+        for listen in self._listeners:
+            listen(record)
 
     def _billed(self, record: values.Record) -> values.Record:
         bill = self._bill(record)

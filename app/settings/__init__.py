@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from app.settings.loading import CLIENT_NAMES, EXIT_CONFIG, SECRET_NAMES, ConfigError, check, load, named, unknown_names
+from app.settings.loading import (
+    CLIENT_NAMES,
+    EXIT_CONFIG,
+    SECRET_NAMES,
+    ConfigError,
+    check,
+    load,
+    named,
+    traces_wanted,
+    unknown_names,
+)
 from app.settings.values import PREFIX, Network, with_driver
 from app.settings.whole import Settings
 
@@ -23,6 +33,7 @@ __all__ = [
     "check",
     "load",
     "named",
+    "traces_wanted",
     "unknown_names",
     "with_driver",
 ]

@@ -95,6 +95,13 @@ def named(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def traces_wanted() -> bool:
+    """Return whether the environment names a receiver of traces, in OpenTelemetry's own words."""
+    told = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(os.environ.get(name) for name in told)
+
+
 def unknown_names(environ: dict[str, str] | None = None) -> list[str]:
     """One warning for each ``REALMS_*`` name that no setting has, with the nearest that one does."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

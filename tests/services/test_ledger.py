@@ -36,7 +36,7 @@ def book(alice, bob, tmp_path):
         meter = Meter()
         yield SimpleNamespace(
             meter=meter,
-            ledger=Ledger(db.engine, pen, CallLog(), directory, limits, meter=meter),
+            ledger=Ledger(db.engine, pen, CallLog(), directory, limits, listeners=[meter.count]),
             pen=pen,
             people=people,
             directory=directory,
