@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from app.protocol import policy as policies
 from app.protocol.limit import Measure
 from app.protocol.price import NANOS, Rates, Tariff, Tier, from_dollars
 from app.services.addresses import normal_base_url
+from app.services.choices import Choices
 from app.services.declared.references import Reference
 from app.services.fields import FieldError
 
@@ -175,6 +176,8 @@ def _told_rates(rates: Rates) -> dict[str, Any]:
     return {name: plain_dollars(rate) for name, rate in told.items() if rate is not None}
 
 
+KINDS = {"str": Field(text), "int": Field(whole), "bool": Field(flag)}
+"""How a choice is read, by the name of its type: whatever administrators can choose stands in a file, too."""
 MONEY = Field(money, plain_dollars)
 MOMENT = Field(moment, told_moment)
 LIMIT = Form({measure.value: optional(MONEY if measure.is_money else Field(whole)) for measure in Measure})
@@ -216,7 +219,7 @@ USER = Form(
     key=lambda name: name.strip().lower(),
 )
 ANNOUNCEMENT = Form({"ends_at": optional(MOMENT)})
-SETTINGS = Form({"token_days": Field(whole), "contact": Field(text), "admins_second_factor": Field(flag)})
+SETTINGS = Form({each.name: KINDS[str(each.type)] for each in fields(Choices)})
 
 SECTIONS: dict[str, Form] = {
     "upstreams": UPSTREAM,
