@@ -26,6 +26,8 @@ class Upstream(Declarable, Base):
     weight: Mapped[int] = mapped_column(Integer, default=1)
     policy: Mapped[Any | None] = mapped_column(Json)
     """What is wanted otherwise there (``app.protocol.policy``); null: nothing."""
+    proxy_login: Mapped[bytes | None] = mapped_column(Sealed)
+    """Who Realms is to the policy's proxy, sealed together with that one's address; null: nobody in particular."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     credentials: Mapped[list[Credential]] = relationship(

@@ -12,6 +12,7 @@ from app.protocol.endpoints import Endpoint, ObjectKind
 from app.protocol.envelope import Envelope
 from app.protocol.limit import Rule
 from app.protocol.policy import USUAL, Policy
+from app.protocol.proxy import Proxy
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -56,6 +57,12 @@ class Place(msgspec.Struct, frozen=True):
     base_url: str
     secret: str
     policy: Policy = USUAL
+    proxy: Proxy | None = None
+    """What every call there leads through; the one that the policy names, with its login."""
+
+    def __post_init__(self) -> None:
+        if str(self.proxy or "") != self.policy.proxy.lower():
+            raise ValueError("a place is called through its policy's proxy, or not at all")
 
     def __repr__(self) -> str:
         return f"Place(upstream {self.upstream_id}, credential {self.credential_id})"

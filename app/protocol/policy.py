@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.protocol import proxy as proxies
 from app.protocol.endpoints import BY_NAME
+from app.protocol.proxy import Proxy
 
 Auth = Literal["", "bearer", "x-api-key", "api-key", "none"]
 PATH_DEPTH_MAX = 5
@@ -32,6 +34,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     endpoints: tuple[str, ...] | None = None
     auth: Auth = ""
     query: str = ""
+    proxy: str = ""
+    """The address of the proxy that all calls there lead through; what it is logged in to with is kept elsewhere."""
     store: bool = True
     """Whether it keeps objects. Otherwise nothing is stored there, whatever the caller asks for."""
     metadata: bool = True
@@ -74,6 +78,8 @@ def _problems(policy: Policy) -> list[str]:
     found += [f"{name}: must be above 0" for name in _LIMITS if (getattr(policy, name) or 1) <= 0]
     if not _QUERY.fullmatch(policy.query):
         found.append("query: must be like api-version=preview, without a question mark")
+    if policy.proxy:
+        found += _problems_of_proxy(policy.proxy)
     for name, value in policy.set_headers.items():
         if not _TOKEN.fullmatch(name) or name.lower() in TAKEN_HEADERS or name.lower().startswith("x-forwarded-"):
             found.append(f"set_headers: {name[:100]} can't be set")
@@ -84,9 +90,22 @@ def _problems(policy: Policy) -> list[str]:
     return found
 
 
+def _problems_of_proxy(text: str) -> list[str]:
+    try:
+        proxies.read(text)
+    except ValueError as error:
+        return [f"proxy: {error}"]
+    return []
+
+
 _LIMITS = ("first_byte_s", "idle_s", "max_concurrent")
 
 
 def _is_changeable(path: str) -> bool:
     parts = path.split(".")
     return all(parts) and len(parts) <= PATH_DEPTH_MAX and parts[0] not in TAKEN_MEMBERS and path.isprintable()
+
+
+def proxy_of(policy: Policy, login: str = "") -> Proxy | None:
+    """Return what all calls under a policy lead through. Raises ``ValueError`` for what is no proxy."""
+    return msgspec.structs.replace(proxies.read(policy.proxy), login=login) if policy.proxy else None

@@ -35,6 +35,7 @@ log = structlog.get_logger()
 ERROR_BODY_MAX = 1024 * 1024
 OPENING_MAX = 1024 * 1024
 """Opening events repeat what was asked for, so they can be long; beyond this they aren't held any longer."""
+log = structlog.get_logger()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ class Attempts:
         told = error = ""
         trace.place = place
         try:
-            answer = self._send(outgoing, live, first_byte_s=place.policy.first_byte_s or self._limits.first_byte_s)
+            answer = self._send(outgoing, live, place)
             status = answer.status
             told = answer.header("x-request-id") or answer.header("request-id")
             idle_s = place.policy.idle_s or self._limits.idle_s
@@ -103,15 +104,18 @@ class Attempts:
             trace.attempted(place, model=model, since=since, status=status, error=error, upstream_id=told)
         return link
 
-    def _send(self, outgoing: Outgoing, live: Live, *, first_byte_s: float) -> Answer:
-        request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body)
+    def _send(self, outgoing: Outgoing, live: Live, place: Place) -> Answer:
+        headers = dict(outgoing.headers)
+        request = RelayRequest(outgoing.method, outgoing.url, headers=headers, body=outgoing.body, proxy=place.proxy)
         request.on_wire = live
-        live.waits_for_upstream(first_byte_s, Cut.FIRST_BYTE)
+        live.waits_for_upstream(place.policy.first_byte_s or self._limits.first_byte_s, Cut.FIRST_BYTE)
         try:
             return self._egress.adapter.answer(request)
         except EgressError as error:
             if live.cut is not None:
                 raise _broken(live, cut_error(live, error)) from error
+            if error.phase.startswith("proxy"):
+                raise _no_way(place, error) from error
             raise _unreached(error) from error
         except (BrokenAnswerError, WireError, OSError) as error:
             raise _broken(live, cut_error(live, error)) from error
@@ -260,3 +264,11 @@ def _unreached(error: EgressError) -> AttemptError:
         return _failed(upstream_failed("connect_timeout", late, problem=Problem.TIMEOUT))
     refused = error.phase == "refused"
     return _failed(upstream_failed(error.phase, "The upstream could not be reached.", at_once=refused))
+
+
+def _no_way(place: Place, error: EgressError) -> AttemptError:
+    """Return what it means that a proxy gave no way; which one and why is for the operator alone."""
+    log.warning("proxy_gave_no_way", upstream=place.upstream_id, reason=error.phase, error=str(error))
+    problem = Problem.TIMEOUT if error.phase == "proxy_timeout" else Problem.UPSTREAM
+    at_once = error.phase in {"proxy_unreachable", "proxy_login"}
+    return _failed(upstream_failed(error.phase, "The upstream could not be reached.", problem=problem, at_once=at_once))

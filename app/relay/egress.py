@@ -2,7 +2,8 @@
 
 The address that is checked is the address that is connected to, so neither DNS rebinding nor a parser's disagreement
 can lead elsewhere. Private and special addresses are refused unless the operator allows them by network; addresses
-that clouds answer metadata on are refused always.
+that clouds answer metadata on are refused always. Where a call leads through a proxy it is the proxy that is dialled,
+and allowed by its host and port; if it gives no way there is none, and above all no direct one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from errno import ECONNREFUSED
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
@@ -23,13 +25,17 @@ import msgspec
 import requests
 from gevent import socket as hub_socket
 
+from app.protocol.proxy import Proxy
 from app.relay.answer import Answer, BrokenAnswerError
+from app.relay.dial import open_wire, secured
 from app.relay.home import IP, Home
 from app.relay.transport import Origin, RelayAdapter
-from app.relay.wire import Wire, WireError, open_wire
+from app.relay.tunnel import TunnelError, open_tunnel
+from app.relay.wire import Wire, WireError
 from app.settings import Settings
 
 RESOLVED_S = 30.0
+LATE = "nobody answered in time"
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _ALSO_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")))
@@ -69,15 +75,17 @@ class Egress:
         self.session.mount("https://", self.adapter)
 
     def dial(self, origin: Origin) -> Wire:
-        """Return a fresh wire to an origin. Raises ``EgressError``."""
-        with gevent.Timeout(self._connect_s, EgressError("connect", "nobody answered in time")):
-            failed: EgressError | None = None
-            for address in self._addresses(origin):
-                try:
-                    return self._open(origin, address)
-                except EgressError as error:
-                    failed = error
-            raise failed or EgressError("dns", "the name has no address")
+        """Return a fresh wire to an origin, through its proxy where it has one. Raises ``EgressError``."""
+        proxy, late = origin.proxy, gevent.Timeout(self._connect_s)
+        try:
+            with late:
+                return self._reach(origin) if proxy is None else self._pass(origin, proxy)
+        except gevent.Timeout as timeout:
+            if timeout is not late:
+                raise
+            if proxy is not None:
+                raise EgressError("proxy_timeout", f"the proxy {proxy} gave no way to it in time") from None
+            raise EgressError("connect", LATE) from None
 
     def fetch(
         self,
@@ -88,48 +96,82 @@ class Egress:
         body: bytes | None = None,
         timeout_s: float = 10.0,
         limit: int = 4 * 1024 * 1024,
+        proxy: Proxy | None = None,
     ) -> Fetched:
         """Return the whole answer to a call of the control plane. Raises ``EgressError``."""
         try:
             with gevent.Timeout(timeout_s, EgressError("answer", "no answer in time")):
-                response = self.session.request(
-                    method, url, headers=dict(headers), data=body, stream=True, allow_redirects=False
-                )
-                return _whole(response, limit)
+                wanted = requests.Request(method, url, headers=dict(headers), data=body)
+                request = self.session.prepare_request(wanted)
+                request.proxy = proxy  # type: ignore[attr-defined]  # what the adapter looks for
+                return _whole(self.session.send(request, stream=True, allow_redirects=False), limit)
         except (WireError, BrokenAnswerError) as error:
             raise EgressError("answer", str(error)) from error
         except (ValueError, requests.RequestException) as error:
             raise EgressError("address", str(error)) from error
 
+    def _reach(self, origin: Origin, *, named: bool = False) -> Wire:
+        """Return a wire to an origin; ``named``: an administrator allowed this very host and port."""
+        addresses, until = self._addresses(origin, named=named), time.monotonic() + self._connect_s
+        failed: EgressError | None = None
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            try:  # an address that nobody answers at leaves time for the next
+                with gevent.Timeout((until - time.monotonic()) / left, EgressError("connect", LATE)):
+                    return self._open(origin, address)
+            except EgressError as error:
+                failed = error
+        raise failed or EgressError("dns", "the name has no address")
+
+    def _pass(self, origin: Origin, proxy: Proxy) -> Wire:
+        """Return a wire to an origin that leads through a proxy, and never one that doesn't."""
+        self._refuse_home(origin)
+        try:
+            wire = self._reach(Origin("https" if proxy.under_tls else "http", proxy.host, proxy.port), named=True)
+        except EgressError as error:
+            raise EgressError("proxy_unreachable", f"the proxy {proxy} can't be reached: {error}") from error
+        try:
+            open_tunnel(wire, proxy, host=origin.host, port=origin.port)
+        except BaseException as error:
+            wire.close()
+            if isinstance(error, TunnelError):
+                raise EgressError(error.reason, f"the proxy {proxy} {error}") from error
+            if isinstance(error, WireError):
+                raise EgressError("proxy_failed", f"the proxy {proxy} hung up: {error}") from error
+            raise
+        if origin.scheme != "https":
+            return wire
+        with _told():
+            return secured(wire, context=self._tls, host=origin.host)
+
     def _open(self, origin: Origin, address: IP) -> Wire:
         family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         context = self._tls if origin.scheme == "https" else None
-        try:
+        with _told():
             return open_wire(family, (str(address), origin.port), context=context, host=origin.host)
-        except ssl.SSLError as error:
-            raise EgressError("tls", f"no trust in its certificate: {error.reason or error}") from error
-        except OSError as error:
-            phase = "refused" if error.errno == ECONNREFUSED else "connect"
-            raise EgressError(phase, str(error)) from error
 
-    def _addresses(self, origin: Origin) -> list[IP]:
+    def _addresses(self, origin: Origin, *, named: bool = False) -> list[IP]:
         """Return the addresses that may be dialled. Raises ``EgressError`` when one of them may not."""
-        if objection := self._home.objection(origin.host, origin.port):
-            raise EgressError("address", objection)
+        self._refuse_home(origin)
         addresses = self._resolve(origin.host, origin.port)
         for address in addresses:
             if self._home.is_at(_unwrapped(address), origin.port):
                 raise EgressError("address", "this is Realms' own address")
-            if not self._permits(address):
+            if _unwrapped(address) in METADATA or not (named or self._permits(address)):
                 raise EgressError(
                     "address", f"{address} is private or special; allow its network with REALMS_EGRESS_ALLOW"
                 )
         return addresses
 
+    def _refuse_home(self, origin: Origin) -> None:
+        """Raise ``EgressError`` for what leads nowhere that a provider is, by its name or address alone."""
+        if objection := self._home.objection(origin.host, origin.port):
+            raise EgressError("address", objection)
+        with suppress(ValueError):
+            if _unwrapped(ipaddress.ip_address(origin.host)) in METADATA:
+                raise EgressError("address", "this is an address that clouds answer metadata on")
+
     def _permits(self, address: IP) -> bool:
         plain = _unwrapped(address)
-        if plain in METADATA:
-            return False
         public = plain.is_global and not plain.is_multicast and not any(plain in net for net in _ALSO_SPECIAL)
         return public or any(plain in net for net in self._allowed)
 
@@ -158,6 +200,18 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a connection fails with into an ``EgressError``."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise EgressError("tls", f"no trust in its certificate: {error.reason or error}") from error
+    except OSError as error:
+        phase = "refused" if error.errno == ECONNREFUSED else "connect"
+        raise EgressError(phase, str(error)) from error
 
 
 def _unwrapped(address: IP) -> IP:

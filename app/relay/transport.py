@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
+from app.protocol.proxy import Proxy
 from app.relay.answer import Answer
 from app.relay.wire import Wire, WireError
 
@@ -33,6 +34,8 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+    proxy: Proxy | None = None
+    """What it leads through; a connection made without is never one made with."""
 
     @property
     def authority(self) -> str:
@@ -55,12 +58,15 @@ def locate(url: str) -> tuple[Origin, str]:
 class RelayRequest(requests.PreparedRequest):
     """A prepared request that tells who watches over it which wire carries it."""
 
-    def __init__(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None) -> None:
+    def __init__(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, proxy: Proxy | None = None
+    ) -> None:
         super().__init__()
         self.method = method
         self.url = url
         self.headers = headers  # type: ignore[assignment]  # a plain dict will do, and is quick to make
         self.body = body
+        self.proxy = proxy
         self.on_wire: Callable[[Wire], None] | None = None
 
 
@@ -90,6 +96,8 @@ class RelayAdapter(BaseAdapter):
         that dies before the first byte of an answer is replaced by a fresh one, once.
         """
         origin, target = locate(str(request.url))
+        if proxy := getattr(request, "proxy", None):
+            origin = origin._replace(proxy=proxy)
         message = _message(request, origin, target)
         on_wire = getattr(request, "on_wire", None)
         wire = self._take(origin)

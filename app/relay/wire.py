@@ -14,17 +14,10 @@ from errno import EINPROGRESS
 from typing import Any, ClassVar
 
 import gevent
-from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 READ_SIZE = 65536
-RECEIVE_BUFFER = 128 * 1024
-"""Kernel bytes per connection; left to itself the kernel grows it to megabytes behind a slow reader."""
-USER_TIMEOUT_MS = 60_000
-ASKED_AFTER_S, ASKED_AGAIN_S = 20, 10
-"""A network that is gone says nothing: the kernel asks a silent peer so often, until the time above is over."""
 _READ, _WRITE = 1, 2
-_Socket: type[socket.socket] = get_original("socket", "socket")
 
 Address = tuple[Any, ...]
 
@@ -166,6 +159,15 @@ class Wire:
         self._readable.close()
         self.writable.close()
 
+    def given_away(self) -> socket.socket:
+        """Stop watching, and return the socket for another wire over the same connection."""
+        self.let_go()
+        return self._sock
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._sock.fileno()
+
     def _receive(self, size: int) -> bytes | None:
         """Return bytes, ``b""`` at the end, or None when nothing is there yet."""
         try:
@@ -263,31 +265,3 @@ class TlsWire(Wire):
         data = self._out.read()
         if data:
             super().write(data)
-
-
-def open_wire(family: int, address: Address, *, context: ssl.SSLContext | None = None, host: str = "") -> Wire:
-    """Return a wire to an address, under TLS when a context is given.
-
-    Raises ``WireError`` when nobody answers there, ``ssl.SSLError`` when the other side can't prove to be ``host``.
-    """
-    sock = _Socket(family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ASKED_AFTER_S)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASKED_AGAIN_S)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-    except BaseException:
-        sock.close()
-        raise
-    wire = TlsWire(sock) if context else Wire(sock)
-    try:
-        wire.connect(address)
-        if isinstance(wire, TlsWire) and context:
-            wire.start(context, host)
-    except BaseException:
-        wire.close()
-        raise
-    return wire

@@ -130,7 +130,9 @@ class CodexAccounts:
         """Ask for new tokens, once, and keep them before anybody uses them."""
         headers, body = codex_account.refresh_form(leased.before.refresh_token)
         try:
-            answer = self._egress.fetch("POST", self._token_url, headers=headers, body=body, timeout_s=ASK_S)
+            answer = self._egress.fetch(
+                "POST", self._token_url, headers=headers, body=body, timeout_s=ASK_S, proxy=leased.proxy
+            )
         except EgressError as error:
             self._put_off(leased, reason=error.phase, asked=leased.doubtful or error.phase == "answer")
             return

@@ -20,6 +20,7 @@ from app.services.changes import change
 from app.services.codex_lease import State
 from app.services.context import context
 from app.services.fields import FieldError
+from app.services.proxies import NoWayError, proxy_to
 from app.services.vault import VaultError
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS, codex_account, codex_oauth, codex_quota
@@ -72,14 +73,14 @@ def finish(upstream_id: int, text: str, *, actor: User) -> None:
     code, state = codex_account.pasted(text)
     if not code or not state:
         raise CodexError("pasted", _("Paste the whole address that the browser ended at; it has a code and a state."))
-    verifier = _taken(upstream_id, state, actor)
-    headers, body = codex_account.code_form(code, verifier)
     try:
-        answer = context().egress.fetch("POST", _token_url(), headers=headers, body=body)
+        proxy = proxy_to(_upstream(upstream_id), context().vault)
+        headers, body = codex_account.code_form(code, _taken(upstream_id, state, actor))
+        answer = context().egress.fetch("POST", _token_url(), headers=headers, body=body, proxy=proxy)
         if answer.status != 200:
             raise CodexError("pasted", _("The provider refuses this sign-in (%(status)d).", status=answer.status))
         tokens = codex_account.tokens_of(answer.body, now=utcnow().timestamp())
-    except EgressError as error:
+    except (EgressError, NoWayError) as error:
         raise CodexError("pasted", _("The provider can't be reached: %(error)s.", error=str(error))) from None
     except TokensError as error:
         raise CodexError("pasted", _("The provider's answer can't be used: %(error)s.", error=str(error))) from None
@@ -138,7 +139,9 @@ def ask_quota(upstream_id: int, credential_id: int) -> None:
         raise CodexError("", _("There is no such credential."))
     try:
         known = Pass.read(context().vault.open(credential.sealed, origin=upstream.base_url))
-        answer = context().egress.fetch("GET", codex_oauth.usage_url(upstream.base_url), headers=known.headers)
+        proxy = proxy_to(upstream, context().vault)
+        url = codex_oauth.usage_url(upstream.base_url)
+        answer = context().egress.fetch("GET", url, headers=known.headers, proxy=proxy)
         if answer.status != 200:
             raise CodexError("", _("The provider answered %(status)d.", status=answer.status))
         now = utcnow().timestamp()

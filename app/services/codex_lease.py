@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Row, insert, select, update
 from app.models import AuditEntry, CodexAccount, Credential, Meta, Upstream
 from app.models.base import utcnow
 from app.models.meta import GENERATION
+from app.protocol.proxy import Proxy
+from app.services.proxies import proxy_to
 from app.services.vault import Vault
 from app.upstreams.codex_account import Pass, Tokens
 
@@ -43,6 +45,7 @@ class Leased(msgspec.Struct, frozen=True):
     upstream_id: int
     turn: int
     base_url: str
+    proxy: Proxy | None
     before: Tokens
     doubtful: bool
 
@@ -61,7 +64,7 @@ def lease(
     Never for a secret that another has renewed since. Raises ``VaultError`` when one can't be opened.
     """
     wanted = (
-        select(CodexAccount.__table__, Upstream.base_url, Credential.sealed)
+        select(CodexAccount.__table__, Upstream.base_url, Upstream.policy, Upstream.proxy_login, Credential.sealed)
         .join(Upstream, Upstream.id == CodexAccount.upstream_id)
         .join(Credential, Credential.id == CodexAccount.credential_id)
     )
@@ -78,6 +81,7 @@ def lease(
     if len(tries) >= TRIES_MAX:
         return Held()
     refresh_token = vault.open(row.refresh, origin=token_url)
+    proxy = proxy_to(row, vault)
     begun = {"leased_until": now + LEASE_S, "asked": True, "tries": [*tries, now]}
     if not _step(connection, row.credential_id, row.turn, begun):
         return Held(0.05)
@@ -86,6 +90,7 @@ def lease(
         row.upstream_id,
         row.turn + 1,
         row.base_url,
+        proxy,
         before=Tokens("", refresh_token, row.account_id, 0.0, row.ends_at, row.email, row.plan),
         doubtful=row.asked,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.protocol.call import Place
 from app.relay.egress import EgressError
 from app.services.context import context
-from app.services.policies import policy_of
+from app.services.proxies import NoWayError, way_to
 from app.services.vault import VaultError
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ADDRESS, CONNECTION, AUTHENTICATION = NAMES = ("address", "connection", "authentication")
 """The steps, in order: name and address allowed and resolved; connected, TLS included; key taken, models listed."""
 _STEP_OF = {"address": ADDRESS, "dns": ADDRESS, "connect": CONNECTION, "refused": CONNECTION, "tls": CONNECTION}
+_STEP_OF |= dict.fromkeys(("proxy_unreachable", "proxy_login", "proxy_failed", "proxy_timeout"), CONNECTION)
 EXCERPT_LONGEST = 200
 
 
@@ -59,11 +60,14 @@ def place_of(upstream: Upstream) -> Place | Step:
     if credential is None:
         return Step(AUTHENTICATION, ok=False, detail=_("This upstream has no enabled credential."))
     try:
+        policy, proxy = way_to(upstream, context().vault)
+    except NoWayError as error:
+        return Step(ADDRESS, ok=False, detail=str(error))
+    try:
         key = context().vault.open(credential.sealed, origin=upstream.base_url)
     except VaultError as error:
         return Step(AUTHENTICATION, ok=False, detail=str(error))
-    policy = policy_of(upstream)
-    return Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy)
+    return Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy, proxy)
 
 
 def probe(place: Place) -> Probe:
@@ -72,7 +76,7 @@ def probe(place: Place) -> Probe:
     url, headers = UPSTREAMS[kind].list_request(place)
     began = monotonic()
     try:
-        fetched = context().egress.fetch("GET", url, headers=headers)
+        fetched = context().egress.fetch("GET", url, headers=headers, proxy=place.proxy)
     except EgressError as error:
         return Probe(_until(_STEP_OF.get(error.phase, AUTHENTICATION), redacted(str(error), key), began))
     problem = _problem(fetched, key)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from app.extensions import db
-from app.models import CodexAccount, Credential, SecondFactor, User
+from app.models import CodexAccount, Credential, SecondFactor, Upstream, User
 from app.services.changes import change
 from app.services.context import context
 from app.services.vault import VaultError
@@ -21,13 +21,13 @@ Secret = tuple[str, list[tuple[object, str]]]
 
 
 def reseal(*, actor: User | None) -> tuple[int, list[str]]:
-    """Seal every credential and second factor with the first vault key.
+    """Seal every credential, proxy's login and second factor with the first vault key.
 
     Return how many, and the names of those that no key opens.
     """
     broken = []
     with change("keys.rotate", "credentials", actor=actor) as told:
-        secrets = [*_of_upstreams(), *_of_people()]
+        secrets = [*_of_upstreams(), *_of_proxies(), *_of_people()]
         for name, holders in secrets:
             try:
                 for row, column in holders:
@@ -44,6 +44,11 @@ def _of_upstreams() -> Iterator[Secret]:
         account = accounts.get(credential.id)
         holders: list[tuple[object, str]] = [(credential, "sealed")]
         yield f"{credential.upstream.name}/{credential.name}", holders + ([(account, "refresh")] if account else [])
+
+
+def _of_proxies() -> Iterator[Secret]:
+    for upstream in db.session.scalars(select(Upstream).where(Upstream.proxy_login.is_not(None))):
+        yield f"{upstream.name}/proxy", [(upstream, "proxy_login")]
 
 
 def _of_people() -> Iterator[Secret]:

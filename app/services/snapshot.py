@@ -17,8 +17,10 @@ from app.protocol.endpoints import Endpoint
 from app.protocol.limit import Rule
 from app.protocol.policy import USUAL, Policy
 from app.protocol.price import Price
+from app.protocol.proxy import Proxy
 from app.services import allowances, pricing
 from app.services.keys import mark
+from app.services.proxies import NoWayError, way_to
 from app.services.vault import Vault, VaultError
 from app.upstreams import UPSTREAMS
 
@@ -140,45 +142,45 @@ def _caller(row: Row[Any], mark_key: str, rules: tuple[Rule, ...]) -> Caller:
 
 def _upstreams(connection: Connection, vault: Vault) -> dict[int, UpstreamEntry]:
     upstreams = {row.id: row for row in connection.execute(select(Upstream.__table__))}
-    policies = {row.id: _policy(row) for row in upstreams.values()}
+    ways = {row.id: _way(row, vault) for row in upstreams.values()}
     places: dict[int, dict[int, Place | None]] = {number: {} for number in upstreams}
     for row in connection.execute(select(Credential.__table__).order_by(Credential.id)):
         upstream = upstreams.get(row.upstream_id)
         if upstream is not None:
-            policy = policies[upstream.id] or USUAL
-            places[upstream.id][row.id] = _place(row, upstream, vault, policy=policy) if row.enabled else None
+            way = ways[upstream.id]
+            places[upstream.id][row.id] = _place(row, upstream, vault, *way) if row.enabled and way else None
     return {
         row.id: UpstreamEntry(
             row.id,
             row.kind,
-            row.enabled and policies[row.id] is not None,
+            row.enabled and ways[row.id] is not None,
             row.priority,
             places={n: place for n, place in places[row.id].items() if place is not None},
             resting=frozenset(n for n, place in places[row.id].items() if place is None),
             weight=row.weight,
-            policy=policies[row.id] or USUAL,
+            policy=(ways[row.id] or (USUAL,))[0],
         )
         for row in upstreams.values()
     }
 
 
-def _policy(row: Row[Any]) -> Policy | None:
-    """Return an upstream's policy, None for one that this release can't read: it is not called at all then."""
+def _way(row: Row[Any], vault: Vault) -> tuple[Policy, Proxy | None] | None:
+    """Return how an upstream is called, None where that can't be known: it is not called at all then."""
     try:
-        return USUAL if row.policy is None else msgspec.convert(row.policy, Policy)
-    except msgspec.ValidationError as error:
+        return way_to(row, vault)
+    except NoWayError as error:
         log.error("policy_unusable", upstream=row.id, error=str(error))
         return None
 
 
-def _place(row: Row[Any], upstream: Row[Any], vault: Vault, *, policy: Policy) -> Place | None:
+def _place(row: Row[Any], upstream: Row[Any], vault: Vault, policy: Policy, proxy: Proxy | None) -> Place | None:
     """Return a credential with its secret, or None where the vault won't give that away."""
     try:
         secret = vault.open(row.sealed, origin=upstream.base_url)
     except VaultError as error:
         log.error("credential_unusable", credential=row.id, upstream=upstream.id, error=str(error))
         return None
-    return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret, policy)
+    return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret, policy, proxy)
 
 
 def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:

@@ -14,7 +14,7 @@ from app.services.addresses import normal_base_url
 from app.services.changes import Change, change
 from app.services.context import context
 from app.services.fields import FieldError, choice, line, number
-from app.services.policies import starting
+from app.services.policies import keep, starting, with_proxy
 from app.services.probe import Probe, Step, probe_upstream
 from app.services.vault import VaultError, origin_of
 from app.services.wording import say as _
@@ -46,17 +46,20 @@ def create(
     actor: User | None,
     preset: str = "",
     credential: str | None = "default",
+    proxy: str = "",
+    proxy_login: str = "",
 ) -> Upstream:
     """Return a new upstream with one credential of this name (None: none); ``key`` None says that it wants no key.
 
     A kind that people sign in to begins without one: accounts are connected afterwards.
 
-    A ``preset`` gives what is left empty, and the policy. Raises ``UpstreamError`` for the field that can't be used.
+    A ``preset`` gives what is left empty, and the policy. Raises ``FieldError`` for the field that can't be used.
     """
     start = starting(preset, kind=kind, base_url=base_url, refuse=UpstreamError)
     choice(start.kind, field="kind", known=UPSTREAMS, refuse=UpstreamError)
     url = normal_base_url(start.base_url, refuse=UpstreamError)
-    upstream = Upstream(kind=start.kind, base_url=url, policy=start.policy)
+    upstream = Upstream(kind=start.kind, base_url=url)
+    keep(upstream, with_proxy(start.policy, proxy), proxy_login=proxy_login)
     _fill(upstream, name=name, priority=priority, weight=weight)
     signs_in = UPSTREAMS[start.kind].signs_in
     secret = "" if key is None or signs_in else _key(key)

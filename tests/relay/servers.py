@@ -16,13 +16,13 @@ class Server:
     """`seen` holds every request as it came; each connection follows its own script and then closes."""
 
     def __init__(
-        self, scripts: list[list[Step]], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+        self, scripts: list[list[Step]], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.seen: list[bytes] = []
         self.connections = 0
         self._scripts = scripts
         self._tls = tls
-        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._listener.settimeout(0.05)
         self._closing = False
         self.port = self._listener.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -121,6 +122,31 @@ def test_the_next_address_is_tried_when_one_does_not_answer(way_out, serve, monk
     server = serve([OK])
     monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
     assert way_out("127.0.0.0/8").fetch("GET", f"http://two.example:{server.port}/", headers={}).body == b"ok"
+
+
+def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(way_out, serve, monkeypatch):
+    """And however many there are, all of them together get no more than the time for one connection."""
+    silent = socket.create_server(("127.0.0.66", 0), backlog=0)
+    kept = []
+    while True:  # until its queue is full, and the kernel answers nobody any more
+        kept.append(socket.socket())
+        kept[-1].settimeout(0.1)
+        try:
+            kept[-1].connect(silent.getsockname())
+        except TimeoutError:
+            break
+    port = silent.getsockname()[1]
+    server = serve([OK], port=port)
+    egress = way_out("127.0.0.0/8")
+    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
+    assert egress.fetch("GET", f"http://two.example:{port}/", headers={}).body == b"ok"
+    assert server.connections == 1
+    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.66"))
+    began = time.monotonic()
+    assert phase_of(egress, f"http://none.example:{port}/") == "connect"
+    assert time.monotonic() - began < 3.5
+    for each in (silent, *kept):
+        each.close()
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/passwd", "http:///x", "gopher://127.0.0.1:6379/_x"])

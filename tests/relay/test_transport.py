@@ -6,8 +6,9 @@ import pytest
 
 from app.relay import transport
 from app.relay.answer import BrokenAnswerError
+from app.relay.dial import open_wire
 from app.relay.transport import Origin, RelayAdapter, RelayRequest, locate
-from app.relay.wire import WireError, open_wire
+from app.relay.wire import WireError
 from tests.live import until
 from tests.relay.servers import OK, chunked, until_closed
 

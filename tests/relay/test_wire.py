@@ -10,7 +10,8 @@ import gevent
 import pytest
 import trustme
 
-from app.relay.wire import WireError, open_wire
+from app.relay.dial import open_wire
+from app.relay.wire import WireError
 from tests.live import free_port, until
 from tests.relay.servers import until_closed
 
