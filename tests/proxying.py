@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,14 @@ class Proxy:
         return f"{self.scheme}://{'localhost' if self.scheme == 'https' else '127.0.0.1'}:{self.port}"
 
     def seen(self) -> list[dict]:
-        """Every request so far: where to, with which login, and the first bytes that went there."""
+        """Every connection so far: where to, with which login, and the first bytes that went there."""
+        return [note for note in self._notes() if "to" in note]
+
+    def said(self) -> list[str]:
+        """How everything begins that clients sent, once for each time that something was read."""
+        return [note["first"] for note in self._notes() if "first" in note]
+
+    def _notes(self) -> list[dict]:
         return [json.loads(line) for line in self.notes.read_text().splitlines()] if self.notes.exists() else []
 
 
@@ -142,12 +150,13 @@ class _Serving:
         self._note(note | {"first": first.decode("latin-1")})
         upstream.sendall(first)
         back.start()
-        self._pass(client, upstream)
+        self._pass(client, upstream, lambda data: self._note({"first": data[:FIRST].decode("latin-1")}))
         back.join()
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket, note: Callable[[bytes], None] = id) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                note(data)
                 target.sendall(data)
         for each in (source, target):
             with suppress(OSError):

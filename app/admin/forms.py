@@ -21,6 +21,8 @@ SECRET = {"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": "true"
 NEW_PASSWORD = {"autocomplete": "new-password"}
 NO_SPELLING = {"spellcheck": "false", "autocapitalize": "none"}
 KEY_LONGEST = 4000
+LOGIN_LONGEST = 511
+PROXY_EXAMPLE = "http://proxy.example:3128"
 
 
 class NumberField(IntegerField):
@@ -46,6 +48,8 @@ class UpstreamForm(Form):
 class NewUpstreamForm(UpstreamForm):
     """A new upstream and its first credential."""
 
+    proxy = LineField(_l("Proxy"), optional(300), render_kw={**NO_SPELLING, "placeholder": PROXY_EXAMPLE})
+    proxy_login = SecretField(_l("User and password of the proxy"), [too_long(LOGIN_LONGEST)], render_kw=SECRET)
     preset = SelectField(_l("Start from"))
     kind = SelectField(_l("Kind"))
     no_key = BooleanField(_l("It wants no key"))
@@ -77,12 +81,19 @@ class PolicyForm(Form):
     """What is wanted otherwise at an upstream, and a request to try it with."""
 
     policy = TextAreaField(_l("Policy"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 12})
+    proxy_login = SecretField(_l("User and password of the proxy"), [too_long(LOGIN_LONGEST)], render_kw=SECRET)
+    no_proxy_login = BooleanField(_l("The proxy wants no login"))
     endpoint = SelectField(_l("Endpoint"))
     body = TextAreaField(_l("A request to try it with"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 5})
 
     def __init__(self, endpoints: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         offer(self.endpoint, endpoints)
+
+    @property
+    def wanted_login(self) -> str | None:
+        """Who Realms is to the proxy: nobody if empty, None for whom it was."""
+        return "" if self.no_proxy_login.data else self.proxy_login.data or None
 
 
 class ExplainForm(Form):

@@ -36,7 +36,7 @@ def policy(upstream_id: int) -> ResponseReturnValue:
         text = form.policy.data or ""
         try:
             if "save" in request.form:
-                policies.save(upstream_id, text, actor=person().user)
+                policies.save(upstream_id, text, actor=person().user, proxy_login=form.wanted_login)
                 flash(_("The policy is in force."), "good")
                 return redirect(url_for("admin.upstream", upstream_id=upstream_id))
             tried = policies.dry_run(upstream, text, endpoint=form.endpoint.data, body=form.body.data or "")

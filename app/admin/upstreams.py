@@ -15,6 +15,7 @@ from app.admin.states import states
 from app.services import catalog, codex_connect, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
+from app.services.fields import FieldError
 from app.services.trial import try_out
 from app.services.upstreams import UpstreamError
 from app.upstreams import UPSTREAMS
@@ -53,9 +54,11 @@ def new_upstream() -> ResponseReturnValue:
                 key=form.wanted_key,
                 priority=form.priority.data,
                 weight=form.weight.data,
+                proxy=form.proxy.data,
+                proxy_login=form.proxy_login.data,
                 actor=person().user,
             )
-        except UpstreamError as error:
+        except FieldError as error:
             form.refuse(error)
         else:
             if UPSTREAMS[upstream.kind].signs_in:

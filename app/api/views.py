@@ -16,7 +16,7 @@ from app.protocol.call import Call, Reply
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
-from app.protocol.headers import to_upstream
+from app.protocol.headers import offered, to_upstream
 from app.settings import Settings
 
 TRACEPARENT_LONGEST = 128
@@ -45,7 +45,8 @@ def view(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response
 def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str = "", item_id: str = "") -> Reply:
     """Relay one admitted call. Raises ``RelayError`` or ``ClientLeftError``."""
     started = time.monotonic()
-    called = partial(_call, endpoint, visit, started=started, object_id=object_id, item_id=item_id)
+    extra = offered(visit.environ, names) if (names := parts.directory.snapshot.offered) else ()
+    called = partial(_call, endpoint, visit, started=started, extra=extra, object_id=object_id, item_id=item_id)
     try:
         body = _body(endpoint, visit.environ, parts.settings) if endpoint.takes_body else None
         model = _model(endpoint, body)
@@ -61,6 +62,7 @@ def _call(
     visit: Visit,
     *,
     started: float,
+    extra: tuple[tuple[str, str], ...],
     object_id: str,
     item_id: str,
     body: Envelope | None = None,
@@ -77,6 +79,7 @@ def _call(
         caller=visit.caller,
         query=environ.get("QUERY_STRING", ""),
         headers=tuple(to_upstream(environ)),
+        offered=extra,
         object_id=object_id,
         item_id=item_id,
         body=body,

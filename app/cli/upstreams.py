@@ -31,6 +31,7 @@ name_argument = click.argument("name")
 @click.option(
     "--auth-json-stdin", is_flag=True, help="Take an account from the Codex CLI's auth.json on standard input."
 )
+@click.option("--proxy", default="", metavar="URL", help="What everything there goes through.")
 @click.option("--priority", default=0, show_default=True, help="Higher is asked first.")
 @click.option("--weight", default=1, show_default=True, help="Its share among those of the same priority.")
 @json_option
@@ -43,6 +44,7 @@ def add(
     key_stdin: bool,
     no_key: bool,
     auth_json_stdin: bool,
+    proxy: str,
     priority: int,
     weight: int,
     as_json: bool,
@@ -68,6 +70,7 @@ def add(
         priority=priority,
         weight=weight,
         preset=preset,
+        proxy=proxy,
         actor=None,
     )
     if tokens is not None:
@@ -108,6 +111,30 @@ def policy(name: str, *, policy_stdin: bool, as_json: bool) -> None:
         policies.save(upstream.id, sys.stdin.read(), actor=None)
         upstream = find_upstream(name)
     answer(upstream.policy or {}, as_json=as_json, text=policies.as_text(upstream))
+
+
+@upstreams.command("proxy")
+@name_argument
+@click.argument("url", default="")
+@click.option("--login-stdin", is_flag=True, help="Take user:password from the first line of standard input.")
+@click.option("--no-login", is_flag=True, help="It wants no login any more.")
+@click.option("--none", "direct", is_flag=True, help="Call the upstream without a proxy from now on.")
+@json_option
+def proxy(name: str, *, url: str, login_stdin: bool, no_login: bool, direct: bool, as_json: bool) -> None:
+    """Print what everything at an upstream goes through, or let it go through URL from now on."""
+    if (bool(url) and direct) or (login_stdin and (no_login or direct)):
+        raise click.UsageError("Give a URL or --none, and one of --login-stdin and --no-login.")
+    upstream = find_upstream(name)
+    known = policies.policy_of(upstream).proxy
+    if url or direct or login_stdin or no_login:
+        login = secret("User and password", option="--login-stdin", from_stdin=True) if login_stdin else None
+        address = "" if direct else url or known
+        policies.set_proxy(upstream.id, address, actor=None, proxy_login="" if no_login else login)
+        upstream = find_upstream(name)
+        known = policies.policy_of(upstream).proxy
+    told = {"name": name, "proxy": known or None, "login": upstream.proxy_login is not None}
+    way = f"through {known}{', with a login' if told['login'] else ''}" if known else "without a proxy"
+    answer(told, as_json=as_json, text=f"{name} is called {way}.")
 
 
 @upstreams.command("disable")

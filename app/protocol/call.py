@@ -109,6 +109,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     """Those of the caller's headers that may travel on."""
+    offered: tuple[tuple[str, str], ...] = ()
+    """Others, that only upstreams get whose policy allows them by name."""
     object_id: str = ""
     item_id: str = ""
     body: Envelope | None = None

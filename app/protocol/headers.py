@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 TO_UPSTREAM = frozenset({
@@ -15,6 +16,16 @@ TO_CLIENT = frozenset({
     "content-type", "retry-after", "retry-after-ms", "openai-processing-ms", "openai-version", "openai-model",
     "x-should-retry", "x-codex-turn-state",
 })  # fmt: skip
+
+NEVER_LET_THROUGH = frozenset({
+    "host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "http2-settings",
+    "content-length", "content-encoding", "accept-encoding", "range", "via", "forwarded", "origin", "referer",
+    "x-real-ip", "x-client-ip", "true-client-ip", "openai-organization", "openai-project", "chatgpt-account-id",
+})  # fmt: skip
+_NEVER_PREFIXES = ("proxy-", "x-forwarded-", "x-original-", "x-rewrite-", "x-http-method", "sec-", "cf-")
+_NEVER_PARTS = ("auth", "cookie", "api-key", "apikey", "token", "secret", "password")
+"""What the transport is for, what tells who called from where, and what could be a key or choose whose is used."""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 
 _JUDGED_MAX, _PASSING_MAX = 2048, 64
 _judged: set[str] = set()
@@ -52,6 +63,22 @@ def _wire_name(key: str) -> str:
     if key == "CONTENT_TYPE":
         return "content-type"
     return key[5:].lower().replace("_", "-") if key.startswith("HTTP_") else ""
+
+
+def may_be_let_through(name: str) -> bool:
+    """Whether an operator may let a header of callers through that doesn't pass by itself."""
+    if not name.isascii():  # before it is made smaller: a sign for Kelvin would become a k
+        return False
+    name = name.lower()
+    if not _NAME.fullmatch(name) or name in NEVER_LET_THROUGH or name.startswith(_NEVER_PREFIXES):
+        return False
+    return not any(part in name for part in _NEVER_PARTS)
+
+
+def offered(environ: Mapping[str, object], names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return those of the caller's headers that some upstream is let see beside what passes by itself."""
+    found = ((name, environ.get(f"HTTP_{name.upper().replace('-', '_')}")) for name in names)
+    return tuple((name, str(value)) for name, value in found if value)
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from app.protocol import proxy as proxies
 from app.protocol.endpoints import BY_NAME
+from app.protocol.headers import may_be_let_through as lets_through
 from app.protocol.proxy import Proxy
 
 Auth = Literal["", "bearer", "x-api-key", "api-key", "none"]
@@ -48,6 +49,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     service_tiers: tuple[str, ...] | None = None
     effort_suffix: bool = False
     """Whether a model's name may end in ``-low``, ``-medium``, ``-high``, … for the effort of its reasoning."""
+    allow_headers: tuple[str, ...] = ()
+    """Headers of callers that are let through beside those that always are."""
     set_headers: dict[str, str] = msgspec.field(default_factory=dict)
     drop: tuple[str, ...] = ()
     set: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -80,6 +83,9 @@ def _problems(policy: Policy) -> list[str]:
         found.append("query: must be like api-version=preview, without a question mark")
     if policy.proxy:
         found += _problems_of_proxy(policy.proxy)
+    found += [
+        f"allow_headers: {name[:100]} can't be let through" for name in policy.allow_headers if not lets_through(name)
+    ]
     for name, value in policy.set_headers.items():
         if not _TOKEN.fullmatch(name) or name.lower() in TAKEN_HEADERS or name.lower().startswith("x-forwarded-"):
             found.append(f"set_headers: {name[:100]} can't be set")

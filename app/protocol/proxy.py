@@ -51,7 +51,7 @@ def read(text: str) -> Proxy:
     if "@" in parts.netloc:
         raise ValueError("user and password don't stand in the address: they are entered beside it and kept sealed")
     proxy = Proxy(parts.scheme, host, port)
-    if not _HOST.fullmatch(host) or str(proxy) != text.lower():
+    if not text.isascii() or not _HOST.fullmatch(host) or str(proxy) != text.lower():
         raise ValueError("write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, and nothing after the port")
     return proxy
 

@@ -149,6 +149,7 @@ def dry_run(upstream: Upstream, text: str, *, endpoint: str, body: str) -> str:
             endpoint=row,
             caller=Caller(0, 0, HIDDEN),
             headers=(("content-type", "application/json"),),
+            offered=tuple((name.lower(), HIDDEN) for name in policy.allow_headers),
             body=envelope,
             model=model,
             stream=bool(envelope.flag("stream")),

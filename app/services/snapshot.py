@@ -81,6 +81,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Beginnings of names, the longest first."""
     callers: dict[str, Caller]
     """Valid tokens met so far, by digest; those met later are added."""
+    offered: frozenset[str] = frozenset()
+    """Headers of callers that some upstream is let see beside those that always pass."""
 
     def model(self, name: str) -> ModelEntry | None:
         """Return the entry that serves a name: its own, else the longest pattern's."""
@@ -104,6 +106,7 @@ def load(connection: Connection, generation: int, *, vault: Vault, mark_key: str
         models={name: entry for name, entry in entries.items() if not name.endswith("*")},
         patterns=tuple(patterns),
         callers=dict(callers(connection, digests, mark_key=mark_key)),
+        offered=frozenset(name.lower() for each in upstreams.values() for name in each.policy.allow_headers),
     )
 
 

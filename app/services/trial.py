@@ -62,7 +62,9 @@ def _ask(place: Place, model: str) -> Step:
     try:
         outgoing = adapter.prepare(call, Target(place, model))
         headers, body = dict(outgoing.headers), outgoing.body
-        fetched = context().egress.fetch("POST", outgoing.url, headers=headers, body=body, timeout_s=TIMEOUT_S, proxy=place.proxy)
+        fetched = context().egress.fetch(
+            "POST", outgoing.url, headers=headers, body=body, timeout_s=TIMEOUT_S, proxy=place.proxy
+        )
     except (RelayError, EgressError) as error:
         return Step(STREAM, ok=False, detail=redacted(str(error), place.secret), ms=_since(began))
     story = STORIES[call.endpoint.shape](call)

@@ -13,7 +13,7 @@ import msgspec
 from app.protocol.call import Call, Owned, Place, Target
 from app.protocol.endpoints import Endpoint
 from app.protocol.envelope import Envelope
-from app.upstreams.shape import query_of, shaped
+from app.upstreams.shape import headers_of, query_of, shaped
 from app.upstreams.verdict import Verdict, judge
 
 
@@ -103,7 +103,7 @@ class Adapter:
     def _outgoing(self, call: Call, place: Place, body: bytes | None, *, object_id: str = "") -> Outgoing:
         query = query_of(call, place.policy) if place.policy.query else call.query
         url = _address(place.base_url, call.endpoint.path, object_id, call.item_id) + (f"?{query}" if query else "")
-        headers = (*call.headers, *self._credential(place.secret, place.policy.auth))
+        headers = (*headers_of(call, place.policy), *self._credential(place.secret, place.policy.auth))
         if place.policy.set_headers:
             headers = (*headers, *((name.lower(), value) for name, value in place.policy.set_headers.items()))
         return Outgoing(call.endpoint.method, url, headers, body)

@@ -17,7 +17,7 @@ from app.protocol.errors import Problem, RelayError
 from app.upstreams import codex_body, codex_quota
 from app.upstreams.base import Adapter, Outgoing
 from app.upstreams.codex_account import Pass
-from app.upstreams.shape import query_of, shaped
+from app.upstreams.shape import headers_of, query_of, shaped
 from app.upstreams.verdict import QUOTA_CODES, Scope, Verdict, error_of, judge, used_up
 
 BETA = "responses=experimental"
@@ -75,7 +75,7 @@ class CodexOAuth(Adapter):
         query = query_of(call, place.policy)
         url = place.base_url + call.endpoint.path.removeprefix("/v1") + (f"?{query}" if query else "")
         own = {name.lower(): value for name, value in place.policy.set_headers.items()}
-        headers = _introduced(call) | dict(self._credential(place.secret)) | own
+        headers = _introduced(call, dict(headers_of(call, place.policy))) | dict(self._credential(place.secret)) | own
         if call.endpoint.name == "responses.create":
             headers["accept"] = EVENTS
         return Outgoing(call.endpoint.method, url, tuple(headers.items()), body)
@@ -87,9 +87,8 @@ def usage_url(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/backend-api/wham/usage"
 
 
-def _introduced(call: Call) -> dict[str, str]:
+def _introduced(call: Call, headers: dict[str, str]) -> dict[str, str]:
     """Return the caller's own headers where it is a Codex client, else ours in their place."""
-    headers = dict(call.headers)
     if "originator" not in headers and not headers.get("user-agent", "").lower().startswith("codex"):
         headers = {name: value for name, value in headers.items() if not name.startswith("x-stainless-")}
         headers |= {"originator": ORIGINATOR, "user-agent": ORIGINATOR}

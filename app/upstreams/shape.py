@@ -45,6 +45,14 @@ def shaped(body: Envelope, call: Call, target: Target) -> Envelope:
     return _changed(body, changes, drops)
 
 
+def headers_of(call: Call, policy: Policy) -> tuple[tuple[str, str], ...]:
+    """Return the caller's headers that an upstream gets."""
+    if not policy.allow_headers or not call.offered:
+        return call.headers
+    allowed = {name.lower() for name in policy.allow_headers}
+    return (*call.headers, *((name, value) for name, value in call.offered if name in allowed))
+
+
 def query_of(call: Call, policy: Policy) -> str:
     """Return the query of a request: the caller's, and the policy's."""
     return "&".join(part for part in (call.query, policy.query) if part)

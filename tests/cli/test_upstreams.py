@@ -114,3 +114,35 @@ def test_accounts_and_keys_are_not_confused(cli, ctx):
     assert cli.invoke(args=["upstreams", "add", "m", "--kind", "openai", "--auth-json-stdin"]).exit_code == 2
     assert add_codex(cli).exit_code == 0, "accounts are connected in the console, too"
     assert upstreams.by_name("codex").credentials == []
+
+
+def test_a_proxy_is_set_shown_and_taken_away(cli, ctx):
+    add(cli, "--proxy", "http://proxy.example:3128")
+    run = lambda *args, **more: cli.invoke(args=["upstreams", "proxy", "main", *args], **more)  # noqa: E731
+    assert run().stdout == "main is called through http://proxy.example:3128.\n"
+    told = run("socks5://10.0.0.5:1080", "--login-stdin", input="user:geheim\n")
+    assert told.stdout == "main is called through socks5://10.0.0.5:1080, with a login.\n"
+    assert json.loads(run("--json").stdout) == {"name": "main", "proxy": "socks5://10.0.0.5:1080", "login": True}
+    assert "geheim" not in cli.invoke(args=["upstreams", "policy", "main"]).stdout
+    assert json.loads(run("--no-login", "--json").stdout)["login"] is False
+    assert run("--none").stdout == "main is called without a proxy.\n"
+    assert upstreams.by_name("main").policy is None
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["http://proxy.example"], 1),
+        (["http://user:geheim@proxy.example:1"], 1),
+        (["--login-stdin"], 1),
+        (["http://proxy.example:1", "--none"], 2),
+        (["--none", "--login-stdin"], 2),
+        (["--no-login", "--login-stdin"], 2),
+    ],
+)
+def test_what_is_no_proxy_is_told_and_nothing_changes(cli, ctx, args, code):
+    add(cli)
+    result = cli.invoke(args=["upstreams", "proxy", "main", *args], input="user:geheim\n")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert "geheim" not in result.stderr
+    assert upstreams.by_name("main").policy is None

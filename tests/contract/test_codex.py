@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
+from app.services import policies
 from tests.contract.codex import CROWD, MODEL, connect, forget, open_codex, refreshes
 from tests.live import until
+from tests.proxying import proxy
 
 BODY = {"model": MODEL, "input": "hi"}
 ON_CROWD = {"model": CROWD, "input": "hi"}
@@ -127,6 +129,26 @@ def test_fifty_calls_with_an_outdated_token_are_one_renewal(house, sim, crowd):
         answers = list(pool.map(lambda _: house.post("/v1/responses", ON_CROWD), range(50)))
     assert [answer.status for answer in answers] == [200] * 50
     assert refreshes(sim) - before == 1
+
+
+def test_accounts_are_called_and_renewed_through_their_upstreams_proxy_and_never_around_it(house, sim, crowd, tmp_path):
+    upstream_id = house.upstreams["crowd"]
+    with proxy(tmp_path, "http", login="user:geheim") as through:
+        change = {"actor": None, "proxy_login": "user:geheim"}
+        house.changed(lambda: policies.set_proxy(upstream_id, through.address, **change))
+        before = refreshes(sim)
+        crowd("behind@example.com", expires_in=1)
+        assert house.post("/v1/responses", ON_CROWD).status == 200
+        said = [first.split(" HTTP")[0] for first in through.said()]
+        assert refreshes(sim) - before == 1
+        assert said.count("POST /oauth/token") == 1
+        assert said.count("POST /backend-api/codex/responses") == 2
+    before, reached = refreshes(sim), sim.count()
+    crowd("cut-off@example.com", expires_in=1, life=1.0)
+    assert house.post("/v1/responses", ON_CROWD).status == 502
+    until(lambda: "codex_renewal_failed" in house.log.read_text())
+    assert (refreshes(sim), sim.count()) == (before, reached)
+    house.changed(lambda: policies.set_proxy(upstream_id, "", actor=None))
 
 
 def test_tokens_are_renewed_ahead_of_their_end(house, sim, crowd):

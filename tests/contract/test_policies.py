@@ -1,5 +1,6 @@
 """What an operator wants otherwise at an upstream, as calls and the provider see it."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from app.services import policies
 from tests.contract.pairs import ALONE, MODEL, asked, open_pairs, plan
 from tests.faults.clients import CHAT, RESPONSES, call
+from tests.live import until
+from tests.proxying import proxy
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +23,8 @@ def wanted(house):
     """Gives the bad upstream, which is asked first, a policy; takes it away afterwards."""
     upstream_id = house.upstreams["bad openai"]
 
-    def save(text):
-        house.changed(lambda: policies.save(upstream_id, text, actor=None))
+    def save(text, **more):
+        house.changed(lambda: policies.save(upstream_id, text, actor=None, **more))
 
     yield save
     save("")
@@ -73,3 +76,39 @@ def test_an_upstreams_own_limit_of_time_counts(house, sim, wanted):
     since = sim.count()
     assert call(house, CHAT, model=MODEL).status == 200
     assert asked(sim, since) == ["bad", "good"]
+
+
+def test_calls_lead_through_an_upstreams_proxy_and_never_around_it(house, sim, wanted, tmp_path):
+    since, login = sim.count(), "user:geheim"
+    with proxy(tmp_path, "socks5", login=login) as through:
+        wanted(json.dumps({"proxy": through.address}), proxy_login=login)
+        for stream in (True, False):
+            assert call(house, CHAT, model=MODEL, stream=stream).status == 200
+        notes = through.seen()
+        assert {(note["to"], note["login"]) for note in notes} == {(f"127.0.0.1:{sim.port}", login)}
+        assert notes[0]["first"].startswith("POST /bad/v1/chat/completions HTTP/1.1")
+        assert asked(sim, since) == ["bad"]
+    since = sim.count()
+    assert call(house, CHAT, model=MODEL).status == 200
+    refused = call(house, CHAT, model=ALONE, stream=False)
+    assert refused.status == 502
+    assert str(through.port) not in str(refused)
+    assert asked(sim, since) == ["good"]
+    until(lambda: f"the proxy {through.address} can't be reached" in house.log.read_text())
+    until(lambda: house.rows("SELECT error FROM attempts WHERE error = 'proxy_unreachable'"))
+    assert "geheim" not in house.log.read_text()
+
+
+@pytest.mark.acceptance("E-7")
+def test_more_headers_reach_an_upstream_whose_policy_lets_them_through_and_no_other(house, sim, wanted):
+    wanted('{"allow_headers": ["X-Trace-Id", "accept-language"]}')
+    extra = {"x_trace_id": "t-1", "accept_language": "zh", "x_other": "x", "x_forwarded_for": "192.0.2.1"}
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+    since = sim.count()
+    assert house.post("/v1/chat/completions", body, **extra).status == 200
+    plan(sim, "status=500")
+    assert house.post("/v1/chat/completions", body, **extra).status == 200
+    seen = [dict(request["headers"]) for request in sim.requests(since)]
+    assert [headers.get("x-trace-id") for headers in seen] == ["t-1", "t-1", None]
+    assert [headers.get("accept-language") for headers in seen] == ["zh", "zh", None]
+    assert not {"x-other", "x-forwarded-for"} & set().union(*seen)

@@ -1,11 +1,20 @@
 """What isn't on a list stays on its side, however it is spelled."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.protocol import headers
-from app.protocol.headers import TO_CLIENT, TO_UPSTREAM, TO_UPSTREAM_PREFIXES, to_client, to_upstream
+from app.protocol import headers, policy
+from app.protocol.headers import (
+    TO_CLIENT,
+    TO_UPSTREAM,
+    TO_UPSTREAM_PREFIXES,
+    may_be_let_through,
+    to_client,
+    to_upstream,
+)
 
 names = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789", min_size=1, max_size=20)
 SECRET = [
@@ -78,3 +87,32 @@ def test_only_named_headers_come_back(told):
 def test_headers_come_back_in_order_and_unchanged():
     told = [("x-should-retry", "false"), ("set-cookie", "a"), ("content-type", "text/plain"), ("retry-after", "3")]
     assert to_client(told) == [told[0], told[2], told[3]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization", "Authorization", "proxy-authorization", "x-authorization", "x-auth", "x-api-key", "api-key",
+        "x-goog-api-key", "x-amz-security-token", "x-secret", "cookie", "cookie2", "set-cookie", "host", "connection",
+        "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "http2-settings", "proxy-connection",
+        "content-length", "content-encoding", "accept-encoding", "range", "via", "forwarded", "x-forwarded-for",
+        "x-forwarded-host", "x-forwarded-anything", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-original-url",
+        "x-rewrite-url", "x-http-method-override", "origin", "referer", "sec-fetch-site", "openai-organization",
+        "OpenAI-Project", "chatgpt-account-id", "", " ", "x a", "x_trace", "x:y", "x\r\ny", "x-trace\n", "-x", "x-", "*",
+        "x-*", "x" * 101, "x-trâce", "\u212aey", "x\0y",
+    ],
+)  # fmt: skip
+def test_no_policy_lets_a_key_a_whereabouts_or_the_transports_own_through(name):
+    assert not may_be_let_through(name)
+    with pytest.raises(ValueError, match="allow_headers"):
+        policy.read(json.dumps({"allow_headers": ["x-trace-id", name]}))
+
+
+@pytest.mark.parametrize("name", ["x-trace-id", "X-Trace-Id", "accept-language", "traceparent", "x-title", "x"])
+def test_others_can_be_let_through(name):
+    assert policy.read(json.dumps({"allow_headers": [name]})).allow_headers == (name,)
+
+
+def test_what_can_be_let_through_is_taken_by_its_name_alone():
+    environ = {"HTTP_X_TRACE_ID": "t", "HTTP_X_EMPTY": "", "HTTP_X_OTHER": "o", "x-trace-id": "no"}
+    assert headers.offered(environ, ["x-trace-id", "x-empty", "x-missing"]) == (("x-trace-id", "t"),)

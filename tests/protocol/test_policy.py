@@ -11,6 +11,7 @@ from app.protocol.policy import USUAL, Policy, read
 GOOD = {
     "endpoints": ["chat.create"], "auth": "api-key", "query": "api-version=preview", "store": False,
     "first_byte_s": 20, "idle_s": 5.5, "max_concurrent": 3, "service_tiers": ["default"], "effort_suffix": True,
+    "proxy": "socks5://proxy.example:1080", "allow_headers": ["X-Trace-Id"],
     "set_headers": {"x-title": "Realms"}, "drop": ["user", "reasoning.summary"], "set": {"reasoning.effort": "high"},
 }  # fmt: skip
 
@@ -41,6 +42,10 @@ def test_nothing_is_as_usual(text):
         {"set_headers": {"X-Forwarded-For": "1.2.3.4"}},
         {"set_headers": {"x-a": "b\r\nx-c: d"}},
         {"set_headers": {"x a": "b"}},
+        {"proxy": "proxy.example"},
+        {"proxy": "http://user:x@proxy.example:1"},
+        {"allow_headers": ["x a"]},
+        {"allow_headers": [""]},
         {"drop": ["model"]},
         {"drop": [""]},
         {"drop": ["a..b"]},

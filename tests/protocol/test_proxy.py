@@ -32,7 +32,7 @@ def test_an_address_names_a_proxy(text, proxy):
         "http://proxy.example:3128/", "http://proxy.example:3128/x", "http://proxy.example:3128?x",
         "http://proxy.example:3128#x", "http://proxy example:3128", "http://proxy.example:3128 ",
         "http://proxy.example:03128", "http://pröxy.example:3128", "http://proxy\r\n.example:3128", "http://[::1:3128",
-        "http://proxy.example\\@other:3128", "http://a,b:3128", "direct://x:1", "http://%31:3128",
+        "http://proxy.example\\@other:3128", "http://a,b:3128", "http://\u212a:3128", "direct://x:1", "http://%31:3128",
     ],
 )  # fmt: skip
 def test_what_names_none_is_refused_with_a_sentence(text):
