@@ -15,7 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,11 +188,13 @@ def open_house(
     *,
     beside: House | None = None,
     host: str = "127.0.0.1",
+    behind: Sequence[str] = (),
     **environment: str,
 ) -> Iterator[House]:
     """Start a Realms with people, upstreams and models; `environment` names settings without their prefix.
 
-    With `beside` it is another host of that one's deployment: what the database holds is there already.
+    `behind` is a command that gives way to it, having changed something about its process. With `beside` it is
+    another host of that one's deployment: what the database holds is there already.
     Nobody is left out after failures unless a test asks for it: most tests share an upstream, and many make it fail.
     """
     environment = {"cooldown_s": "0", "egress_allow": "127.0.0.0/8"} | environment
@@ -217,7 +219,7 @@ def open_house(
     log = folder / "realms.log"
     with log.open("wb") as out:
         # As the README starts it, but that each worker is watched.
-        command = [Path(sys.executable).with_name("gunicorn"), "-c", "tests/gunicorn_watched.py", "wsgi:app"]
+        command = [*behind, Path(sys.executable).with_name("gunicorn"), "-c", "tests/gunicorn_watched.py", "wsgi:app"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
     house = House(port, process, settings, log, provider, app)
     try:

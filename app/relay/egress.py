@@ -23,18 +23,17 @@ import certifi
 import gevent
 import msgspec
 import requests
-from gevent import socket as hub_socket
 
 from app.protocol.proxy import Proxy
 from app.relay.answer import Answer, BrokenAnswerError
 from app.relay.dial import open_wire, secured
 from app.relay.home import IP, Home
+from app.relay.names import Names
 from app.relay.transport import Origin, RelayAdapter
 from app.relay.tunnel import TunnelError, open_tunnel
 from app.relay.wire import Wire, WireError
 from app.settings import Settings
 
-RESOLVED_S = 30.0
 LATE = "nobody answered in time"
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -65,7 +64,7 @@ class Egress:
         self._allowed = settings.egress_allow
         self._home = Home(settings)
         self._connect_s = settings.connect_s
-        self._resolved: dict[tuple[str, int], tuple[float, list[IP]]] = {}
+        self._names = Names()
         self._tls = _trust(settings.ca_file)
         self.adapter = RelayAdapter(self.dial)
         self.session = requests.Session()
@@ -180,16 +179,10 @@ class Egress:
             return [ipaddress.ip_address(host)]
         except ValueError:
             pass
-        at, addresses = self._resolved.get((host, port), (0.0, []))
-        if addresses and time.monotonic() - at < RESOLVED_S:
-            return addresses
         try:
-            found = hub_socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            return self._names.addresses(host, port)
         except (OSError, UnicodeError) as error:
             raise EgressError("dns", f"the name can't be resolved: {error}") from error
-        addresses = list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
-        self._resolved[host, port] = (time.monotonic(), addresses)
-        return addresses
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from app.relay import egress as module
+from app.relay import names
 from app.relay.egress import Egress, EgressError
 from app.settings import Settings
 from tests.live import free_port
@@ -91,7 +91,7 @@ def found(*addresses):
 
 @pytest.mark.acceptance("E-3")
 def test_one_private_address_among_public_ones_refuses_the_name(way_out, monkeypatch):
-    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("93.184.216.34", "127.0.0.1"))
+    monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("93.184.216.34", "127.0.0.1"))
     assert phase_of(way_out(), "http://mixed.example/") == "address"
 
 
@@ -101,7 +101,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(way_out, serve,
     server = serve([OK])
     answers = [found("127.0.0.1"), found("127.0.0.66")]
     asked = []
-    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *a, **_: (asked.append(a), answers[len(asked) - 1])[1])
+    monkeypatch.setattr(names, "getaddrinfo", lambda *a, **_: (asked.append(a), answers[len(asked) - 1])[1])
     egress = way_out("127.0.0.1/32")
     assert egress.fetch("GET", f"http://rebinding.example:{server.port}/", headers={}).body == b"ok"
     egress.adapter.close()
@@ -120,7 +120,7 @@ def test_a_port_that_nobody_listens_at_is_told_as_such(way_out):
 
 def test_the_next_address_is_tried_when_one_does_not_answer(way_out, serve, monkeypatch):
     server = serve([OK])
-    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
+    monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
     assert way_out("127.0.0.0/8").fetch("GET", f"http://two.example:{server.port}/", headers={}).body == b"ok"
 
 
@@ -138,10 +138,10 @@ def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(way_out, ser
     port = silent.getsockname()[1]
     server = serve([OK], port=port)
     egress = way_out("127.0.0.0/8")
-    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
+    monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
     assert egress.fetch("GET", f"http://two.example:{port}/", headers={}).body == b"ok"
     assert server.connections == 1
-    monkeypatch.setattr(module.hub_socket, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.66"))
+    monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.66"))
     began = time.monotonic()
     assert phase_of(egress, f"http://none.example:{port}/") == "connect"
     assert time.monotonic() - began < 3.5
