@@ -76,7 +76,7 @@ def import_models(upstream_id: int, wanted: Mapping[str, str | None], *, actor: 
 
 def put_model(name: str, *, owned_by: str, enabled: bool, actor: User | None) -> Model:
     """Return the model of this name, made or changed. Raises ``CatalogError``."""
-    name = _name(name)
+    name = normal_name(name)
     owned_by = line(owned_by, field="owned_by", longest=100, refuse=CatalogError, empty=True)
     with change("model.set", f"model {name}", actor=actor) as told:
         model = find_model(name)

@@ -11,7 +11,7 @@ from app.services.choices import Choices
 from app.services.declared.kinds import Found, Kind, Putting
 
 if TYPE_CHECKING:
-    from app.services.declared.reading import Path
+    from app.services.declared.reading import Path, Row
 
 
 class Settings(Kind):
@@ -24,6 +24,11 @@ class Settings(Kind):
 
     def put(self, putting: Putting) -> None:
         choices.choose(Choices(**putting.row), actor=None)
+
+    def normal(self, _path: Path, row: Row) -> Row:
+        if "mail_domains" not in row:
+            return row
+        return row | {"mail_domains": " ".join(row["mail_domains"].lower().replace(",", " ").split())}
 
     def rows(self, path: Path) -> Iterable[Any]:
         return choices.rows()

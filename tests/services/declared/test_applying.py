@@ -9,6 +9,7 @@ from app.models import AuditEntry, Credential, Meta, Upstream
 from app.models.meta import GENERATION
 from app.protocol.limit import Measure
 from app.services import accounts, allowances, announcements, catalog, choices, prices, upstreams
+from app.services.choices import Choices
 from app.services.context import context
 from app.services.declared import applying, writing
 from app.services.declared.reading import FileError, read
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.any_database
 
 WHOLE = """\
 realms: 1
-settings: {token_days: 90, contact: ops@example.com}
+settings: {token_days: 90, contact: ops@example.com, admins_second_factor: true, mail_domains: "Example.com, example.org"}
 upstreams:
   main:
     kind: openai
@@ -96,7 +97,9 @@ def test_what_a_file_says_is_there_afterwards(run):
         ("", 2_500_000_000, None),
         ("gpt-*", None, 3),
     ]
-    assert choices.present().token_days == 90
+    assert choices.present() == Choices(
+        token_days=90, contact="ops@example.com", admins_second_factor=True, mail_domains="example.com example.org"
+    )
     assert [each.text for each in announcements.present()] == ["今天", "Hello"]
 
 
