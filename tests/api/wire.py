@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
@@ -39,9 +40,10 @@ def say(
     since = time.monotonic()
     heard, closed = b"", False
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, _over(plain, trust) as sock:
-        sock.sendall(data)
-        if then_end:
-            sock.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it may hang up before it has all
+            sock.sendall(data)
+            if then_end:
+                sock.shutdown(socket.SHUT_WR)
         sock.settimeout(seconds)
         try:
             while until is None or until not in heard:

@@ -4,7 +4,6 @@ import re
 import select
 import socket
 import time
-from contextlib import ExitStack
 
 import pytest
 
@@ -50,18 +49,6 @@ CHANGES = re.compile(
     rb"(?im)^(date: .*|x-request-id: .*|set-cookie: .*|last-modified: .*|etag: .*)$"
     rb"|127\.0\.0\.1:[0-9]+|(resp|msg|rs|req|fc|chatcmpl)_?-?[0-9a-f]{8,}|\"(?:created|completed)(?:_at)?\": ?[0-9.]+|[0-9a-f-]{32,}|nonce-[^']+"
 )
-
-
-@pytest.fixture(scope="module")
-def houses(provider, tmp_path_factory):
-    """A Realms as it is shipped, and one that leaves every request to gunicorn and Flask."""
-    with ExitStack() as stack:
-        opened = []
-        for fast in ("1", "0"):
-            folder = tmp_path_factory.mktemp(f"lean-{fast}")
-            url = stack.enter_context(live.database("sqlite", folder, ""))
-            opened.append(stack.enter_context(live.open_house(folder, url, provider, fast=fast, heartbeat_s="0.3")))
-        yield opened
 
 
 def heard(house, name):
