@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from app.extensions import db
-from app.models import Record
 from app.models.base import utcnow
-from app.services import catalog, upstreams
+from app.services import catalog, posting, upstreams
 from tests.rooms import UPSTREAM_KEY
+from tests.services.writing import record
 
 
 def kept(app):
@@ -77,22 +77,12 @@ def test_mistakes_of_a_route_are_told(admin_there, furnished):
 
 def test_what_was_asked_for_in_vain_can_be_added(app, admin_there, furnished):
     with app.app_context():
-        for number in range(3):
-            row = {"status": 404, "end": "refused", "reason": "model_not_found", "total_ms": 1, "model": "<i>gpt-9</i>"}
-            at = utcnow() - timedelta(hours=number)
-            db.session.add(
-                Record(
-                    id=f"{number:032d}",
-                    at=at,
-                    request_id="r",
-                    user_id=1,
-                    token_id=1,
-                    endpoint="e",
-                    protocol="openai",
-                    **row,
-                )
-            )
-        db.session.commit()
+        notes = [
+            record(n, model="<i>gpt-9</i>", status=404, attempts=(), at=(utcnow() - timedelta(hours=n)).timestamp())
+            for n in range(3)
+        ]
+        with db.engine.begin() as connection:
+            posting.post(connection, notes, again=False)
     page = admin_there.get("/admin/models")
     row = page.soup.find("caption", string="Asked for, not served").parent.tbody.tr
     assert row.th.get_text() == "<i>gpt-9</i>"
