@@ -18,9 +18,10 @@ ELSEWHERE = {
     Problem.INSUFFICIENT_QUOTA,
     Problem.WRONG_ADDRESS,
     Problem.STOPPED,
+    Problem.UNREADABLE,
 }
 """Not to be had from a healthy house with its usual settings: see tests/api, contract/test_limits.py,
-services/test_callers.py and faults/test_stopped.py."""
+services/test_callers.py, contract/test_turns.py and faults/test_stopped.py."""
 OPENAI_ONLY = {
     Problem.PREVIOUS_RESPONSE_NOT_FOUND,
     Problem.SPREAD_STATE,
