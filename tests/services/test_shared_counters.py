@@ -17,7 +17,8 @@ URL = os.environ.get("REALMS_TEST_REDIS", "redis://127.0.0.1:6379/9")
 
 @pytest.fixture
 def client():
-    client = redis.Redis.from_url(URL, decode_responses=True, socket_timeout=1)
+    own = 4 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12  # two processes must not empty each other's
+    client = redis.Redis.from_url(URL, db=own, decode_responses=True, socket_timeout=1)
     try:
         client.flushdb()
     except redis.ConnectionError as error:
