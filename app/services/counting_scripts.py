@@ -6,20 +6,20 @@ holds, ``t`` of what it has told was used, ever). What a call or a worker holds 
 """
 
 TAKE = """
-local call, until_ms, worker = ARGV[1], ARGV[2], ARGV[3]
-local used, granted, at = {}, {}, 4
+local call, until_ms, worker, recall = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local used, granted, at = {}, {}, 5
 for i, key in ipairs(KEYS) do
   local value = redis.call('GET', key) or ARGV[at + 2]
   if value == '' then return {'base', i} end
   used[i] = tonumber(value)
   if used[i] + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
     if redis.call('EXISTS', 'realms:free:' .. key) == 0 then return {'full', i, value} end
-    redis.call('PUBLISH', 'realms:recall', key)
+    redis.call('PUBLISH', recall, key)
     return {'wait', i, value}
   end
   at = at + 6
 end
-at = 4
+at = 5
 for i, key in ipairs(KEYS) do
   local amount, most, keep, falls = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 3], ARGV[at + 4] == '1'
   redis.call('SET', key, used[i], 'NX')
@@ -37,7 +37,7 @@ for i, key in ipairs(KEYS) do
     redis.call('EXPIRE', 'realms:free:' .. key, keep)
     redis.call('EXPIRE', 'realms:chunk:' .. key, keep)
   elseif most - used[i] < 40 * amount and redis.call('EXISTS', 'realms:free:' .. key) == 1 then
-    redis.call('PUBLISH', 'realms:recall', key)
+    redis.call('PUBLISH', recall, key)
   end
   redis.call('EXPIRE', key, keep)
   at = at + 6

@@ -25,6 +25,14 @@ def connect(settings: Settings) -> redis.Redis | None:
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True)
 
 
+def channel(client: redis.Redis, name: str) -> str:
+    """Return the channel of that name among those who share this database: a server's channels know no databases.
+
+    https://redis.io/docs/latest/develop/pubsub/#database--scoping
+    """
+    return f"realms:{name}:{client.connection_pool.connection_kwargs.get('db', 0)}"
+
+
 class Breaker:
     """Remembers that Redis is away, so that a call waits at most once to find out; looks for it beside the calls."""
 

@@ -16,10 +16,9 @@ import structlog
 from gevent.event import Event
 
 from app.services.board import Alone, Take
-from app.services.shared import AWAY, Breaker
+from app.services.shared import AWAY, Breaker, channel
 
 PREFIX = "realms:board:"
-CHANNEL = "realms:board"
 AT_ONCE = 500
 WAITING_MAX = 20_000
 log = structlog.get_logger()
@@ -47,6 +46,7 @@ class SharedBoard:
         self._client = client
         self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._alone = Alone()
+        self._channel = channel(client, "board")
         self._breaker = breaker or Breaker(client)
         self._takes: dict[str, Take] = {}
         self._waiting: dict[tuple[str, str], News] = {}
@@ -119,7 +119,7 @@ class SharedBoard:
         try:
             with self._client.pipeline(transaction=False) as pipe:
                 for news in told:
-                    _put(pipe, news)
+                    _put(pipe, news, self._channel)
                 for key in released:
                     pipe.delete(f"{PREFIX}claim:{key}")
                 pipe.execute()
@@ -131,18 +131,18 @@ class SharedBoard:
     def _listen_for_ever(self) -> None:
         while True:
             try:
-                with self._channel() as channel:
-                    channel.subscribe(CHANNEL)
+                with self._listener() as listener:
+                    listener.subscribe(self._channel)
                     self._catch_up()
                     while True:
-                        message = channel.get_message(timeout=5.0)
+                        message = listener.get_message(timeout=5.0)
                         if message is not None:
                             self._hear(message["data"])
             except AWAY as error:
                 self._breaker.failed(error)
                 gevent.sleep(1.0)
 
-    def _channel(self) -> Any:
+    def _listener(self) -> Any:
         return self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
 
     def _catch_up(self) -> None:
@@ -164,7 +164,7 @@ class SharedBoard:
             take(news.key, news.text.encode())
 
 
-def _put(pipe: Any, news: News) -> None:
+def _put(pipe: Any, news: News, told_on: str) -> None:
     told = msgspec.json.encode(news)
     name = f"{PREFIX}{news.topic}:{news.key}"
     left_ms = int((news.until - _now()) * 1000)
@@ -172,7 +172,7 @@ def _put(pipe: Any, news: News) -> None:
         pipe.set(name, told, px=left_ms)
     else:
         pipe.delete(name)
-    pipe.publish(CHANNEL, told)
+    pipe.publish(told_on, told)
 
 
 def _now() -> float:

@@ -21,11 +21,10 @@ from app.protocol.limit import Measure
 from app.services.chunks import Chunks
 from app.services.counters import Counters, Full, Want
 from app.services.counting_scripts import GIVE, RESTORE, SWEEP, TAKE, TELL
-from app.services.shared import AWAY, Breaker
+from app.services.shared import AWAY, Breaker, channel
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
-RECALL = "realms:recall"
 LEASE_S = 30
 RENEW_S = 10.0
 TELL_S = 0.5
@@ -57,6 +56,7 @@ class SharedCounters(Counters):
         """Whether the first of them may have been given back already: no answer came."""
         self._wake = Event()
         self._name = f"worker-{uuid.uuid4().hex}"
+        self._recall = channel(client, "recall")
         self._chunks = Chunks()
         self._listening = False
         self._holds_until = 0.0
@@ -147,7 +147,7 @@ class SharedCounters(Counters):
 
     def _arguments(self, call_id: str, wants: list[Want], known: dict[int, int], chunks: list[int]) -> list[Any]:
         now = _now_ms()
-        arguments: list[Any] = [call_id, now + LEASE_S * 1000, self._name]
+        arguments: list[Any] = [call_id, now + LEASE_S * 1000, self._name, self._recall]
         for number, (want, chunk) in enumerate(zip(wants, chunks, strict=True)):
             base: Any = known.get(number, 0 if want.base is None else "")
             keep = _keep(want.span.end, now)
@@ -228,7 +228,7 @@ class SharedCounters(Counters):
             try:
                 pubsub: Any = self._client.pubsub  # its types are unknown
                 with pubsub(ignore_subscribe_messages=True) as recalls:
-                    recalls.subscribe(RECALL)
+                    recalls.subscribe(self._recall)
                     self._listening = True
                     while True:
                         message: Any = recalls.get_message(timeout=LISTEN_S)

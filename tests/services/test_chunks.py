@@ -11,6 +11,7 @@ import redis
 from app.protocol.limit import ALWAYS, Measure, Rule, Span
 from app.services import shared_counters
 from app.services.counters import Full, Want
+from app.services.shared import channel
 from app.services.shared_counters import LEASES, SharedCounters
 from tests.services.test_shared_counters import client  # noqa: F401 - a fixture
 from tests.services.writing import at_once
@@ -210,6 +211,6 @@ def test_whatever_happens_the_number_is_what_is_reserved_and_was_used(workers, c
                 worker._tell_chunks(all_=True)
             worker._tell = tell
         else:
-            client.publish(shared_counters.RECALL, KEY)
+            client.publish(channel(client, "recall"), KEY)
             gevent.sleep(0)
     settled(lambda: workers[0].peek(["k"]) == [used + 100 * len(live)])

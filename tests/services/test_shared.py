@@ -6,6 +6,7 @@ import redis
 
 from app.services import shared as module
 from app.services.shared import Breaker
+from tests.services.test_shared_counters import client  # noqa: F401 - a fixture
 
 
 class Server:
@@ -50,3 +51,19 @@ def test_one_that_answers_and_takes_nothing_is_away(quickly):
     breaker.failed(server.error)
     gevent.sleep(0.03)
     assert not breaker.closed
+
+
+def test_workers_with_another_database_of_the_same_server_hear_nothing(client):  # noqa: F811
+    own = int(client.connection_pool.connection_kwargs["db"])
+    other = redis.Redis(db=own + 1)
+    with client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(module.channel(client, "recall"))
+        other.publish(module.channel(other, "recall"), "theirs")
+        client.publish(module.channel(client, "recall"), "ours")
+        heard = []
+        with gevent.Timeout(5):
+            while not heard:
+                message = listener.get_message(timeout=0.1)
+                heard += [message["data"]] if message else []
+    assert heard == ["ours"]
+    other.close()

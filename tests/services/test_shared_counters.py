@@ -1,6 +1,7 @@
 """Counts in Redis: exact between workers, given back by the dead, and a share of them while Redis is away."""
 
 import os
+from urllib.parse import urlsplit
 
 import gevent
 import pytest
@@ -12,13 +13,18 @@ from app.services.counters import Full, Want
 from app.services.shared_counters import LEASES, SharedCounters
 from tests.services.writing import at_once
 
-URL = os.environ.get("REALMS_TEST_REDIS", "redis://127.0.0.1:6379/9")
+URL = os.environ.get("REALMS_TEST_REDIS", "redis://127.0.0.1:6379")
+
+
+def database():
+    """Return one for this process of tests alone: two must not empty each other's."""
+    own = 4 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12
+    return urlsplit(URL)._replace(path=f"/{own}").geturl()
 
 
 @pytest.fixture
 def client():
-    own = 4 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12  # two processes must not empty each other's
-    client = redis.Redis.from_url(URL, db=own, decode_responses=True, socket_timeout=1)
+    client = redis.Redis.from_url(database(), decode_responses=True, socket_timeout=1)
     try:
         client.flushdb()
     except redis.ConnectionError as error:
