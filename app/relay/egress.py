@@ -91,13 +91,16 @@ class Egress:
         method: str,
         url: str,
         *,
+        proxy: Proxy | None,
         headers: Mapping[str, str],
         body: bytes | None = None,
         timeout_s: float = 10.0,
         limit: int = 4 * 1024 * 1024,
-        proxy: Proxy | None = None,
     ) -> Fetched:
-        """Return the whole answer to a call of the control plane. Raises ``EgressError``."""
+        """Return the whole answer to a call of the control plane. Raises ``EgressError``.
+
+        Every caller says which proxy the call leads through: an upstream's own, or none for what is no upstream.
+        """
         try:
             with gevent.Timeout(timeout_s, EgressError("answer", "no answer in time")):
                 wanted = requests.Request(method, url, headers=dict(headers), data=body)

@@ -59,7 +59,7 @@ class RelayRequest(requests.PreparedRequest):
     """A prepared request that tells who watches over it which wire carries it."""
 
     def __init__(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, proxy: Proxy | None = None
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, proxy: Proxy | None
     ) -> None:
         super().__init__()
         self.method = method
@@ -96,7 +96,7 @@ class RelayAdapter(BaseAdapter):
         that dies before the first byte of an answer is replaced by a fresh one, once.
         """
         origin, target = locate(str(request.url))
-        if proxy := getattr(request, "proxy", None):
+        if proxy := _way_of(request):
             origin = origin._replace(proxy=proxy)
         message = _message(request, origin, target)
         on_wire = getattr(request, "on_wire", None)
@@ -146,6 +146,15 @@ class RelayAdapter(BaseAdapter):
             kept.append((wire, time.monotonic()))
         else:
             wire.close()
+
+
+def _way_of(request: requests.PreparedRequest) -> Proxy | None:
+    """Return the proxy that a request leads through; one that doesn't say is not sent, least of all straight on."""
+    try:
+        way: Proxy | None = request.proxy  # type: ignore[attr-defined]  # only our own requests have it
+    except AttributeError:
+        raise TypeError("a request has to say which proxy it leads through, or that it needs none") from None
+    return way
 
 
 def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> bytes:

@@ -104,7 +104,7 @@ class Alerts:
     def _posted(self, body: bytes) -> bool:
         headers = {"content-type": "application/json", "user-agent": "realms"}
         try:
-            return self._egress.fetch("POST", self._url, headers=headers, body=body).status < 400
+            return self._egress.fetch("POST", self._url, proxy=None, headers=headers, body=body).status < 400
         except EgressError:
             return False
 

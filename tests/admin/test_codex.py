@@ -7,10 +7,11 @@ import pytest
 
 from app.extensions import db
 from app.models import CodexSignIn
-from app.services import accounts, codex_connect, upstreams
+from app.services import accounts, codex_connect, policies, upstreams
 from app.services.context import context
 from tests import live
 from tests.conftest import PASSWORD
+from tests.proxying import proxy as running
 from tests.rooms import ADMIN, Browser, later
 
 AT = "/admin/upstreams/1"
@@ -123,6 +124,25 @@ def test_the_allowance_is_asked_for_and_shown(app, room, sim):
     assert "5 hours: 61 %, resets" in room.get(AT).text
     assert room.post(f"{AT}/accounts/99/allowance", {"csrf_token": room.token()}).location == AT
     assert "no such credential" in room.get(AT).text
+
+
+@pytest.mark.acceptance("E-5")
+def test_signing_in_and_asking_for_the_allowance_lead_through_the_proxy_or_nowhere(app, room, sim, tmp_path):
+    with running(tmp_path, "http", login="user:geheim") as proxy:
+        with app.app_context():
+            policies.set_proxy(1, proxy.address, actor=None, proxy_login="user:geheim")
+        finish(room, *begin(room))
+        with app.app_context():
+            number = codex_connect.accounts(1)[0].credential_id
+        room.press(AT, f"{AT}/accounts/{number}/allowance")
+        assert "5 hours: " in room.get(AT).text
+        asked = [first.split(" HTTP")[0] for first in proxy.said()]
+        assert asked == ["POST /oauth/token", "GET /backend-api/wham/usage"]
+    ending, reached = begin(room), sim.count()
+    assert "can't be reached: the proxy" in finish(room, *ending).text
+    room.press(AT, f"{AT}/accounts/{number}/allowance")
+    assert "can't be read: the proxy" in room.get(AT).text
+    assert sim.count() == reached
 
 
 def test_who_needs_to_reconnect_is_shown_where_to(app, room, sim):

@@ -3,8 +3,9 @@
 import pytest
 
 from app.extensions import db
-from app.services import catalog, upstreams
+from app.services import catalog, policies, upstreams
 from app.services.trial import try_out
+from tests.proxying import proxy as running
 
 on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True, scope="session")
 
@@ -46,3 +47,19 @@ def test_a_stream_that_fails_is_told(sim, tried, fault):
 @on_sqlite
 def test_an_upstream_without_a_named_model_is_asked_for_its_list_alone(tried):
     assert [step[0] for step in tried("second")] == ["address", "connection", "authentication"]
+
+
+@on_sqlite
+def test_it_leads_through_the_upstreams_proxy_or_nowhere(house, sim, tried, tmp_path):
+    with running(tmp_path, "socks5") as proxy:
+        house.changed(lambda: policies.set_proxy(house.upstreams["main"], proxy.address, actor=None))
+        assert tried("main")[-1] == ("stream", True, "sim-1 answered")
+        asked = [first.split(" HTTP")[0] for first in proxy.said()]
+        assert asked == ["GET /v1/models", "POST /v1/chat/completions"]
+    since = sim.count()
+    try:
+        name, ok, detail = tried("main")[-1]
+    finally:
+        house.changed(lambda: policies.set_proxy(house.upstreams["main"], "", actor=None))
+    assert (name, ok, proxy.address in detail) == ("connection", False, True)
+    assert sim.count() == since

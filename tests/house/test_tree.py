@@ -178,6 +178,23 @@ def test_no_statement_changes_an_owner():
     assert updates + upserts + assignments + raw == []
 
 
+@pytest.mark.acceptance("E-5")
+def test_only_alerts_which_go_to_no_upstream_are_sent_without_a_proxy_of_one():
+    """Which proxy a call leads through is the place's, the row's or the lease's; nobody makes one up."""
+    made = {"fetch", "RelayRequest"}
+    ways = [
+        (named(path), ast.unparse(keyword.value))
+        for path, node in nodes(APP, ast.Call)
+        if callee(node) in made
+        for keyword in node.keywords
+        if keyword.arg == "proxy"
+    ]
+    assert [path for path, way in ways if way == "None"] == ["app/services/alerts.py"]
+    assert {way for _, way in ways} == {"None", "proxy", "place.proxy", "leased.proxy"}
+    origins = [named(path) for path, node in nodes(APP, ast.Call) if callee(node) == "proxy_of"]
+    assert set(origins) == {"app/services/proxies.py", "app/services/policies.py"}
+
+
 UNAUDITED = {
     "accounts.py": "one's own language",
     "announcements.py": "that one has read a notice",

@@ -206,7 +206,7 @@ def test_a_proxy_does_not_let_its_neighbours_be_called(way_out, serve):
     egress = way_out()
     assert failure(egress, server, Proxy("http", "127.0.0.1", other.port)).phase == "proxy_failed"
     with pytest.raises(EgressError, match="private"):
-        egress.fetch("GET", f"http://127.0.0.1:{other.port}/", headers={})
+        egress.fetch("GET", f"http://127.0.0.1:{other.port}/", proxy=None, headers={})
 
 
 def test_a_wire_goes_over_to_tls_after_something_was_said_in_clear(serve, authority, trusting):

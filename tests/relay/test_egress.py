@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from app.relay import names
 from app.relay.egress import Egress, EgressError
+from app.relay.transport import RelayRequest
 from app.settings import Settings
 from tests.live import free_port
 from tests.relay.servers import OK, until_closed
@@ -35,8 +36,20 @@ def way_out():
 
 def phase_of(egress, url, **more):
     with pytest.raises(EgressError) as raised:
-        egress.fetch("GET", url, headers={}, **more)
+        egress.fetch("GET", url, proxy=None, headers={}, **more)
     return raised.value.phase
+
+
+def test_a_call_that_says_nothing_of_a_proxy_is_not_made(way_out, serve):
+    """So that no caller goes around an upstream's proxy by forgetting it."""
+    egress, server = way_out("127.0.0.0/8"), serve([OK])
+    with pytest.raises(TypeError, match="proxy"):
+        egress.fetch("GET", server.url, headers={})
+    with pytest.raises(TypeError, match="proxy"):
+        RelayRequest("GET", server.url, headers={}, body=None)
+    with pytest.raises(TypeError, match="proxy"):
+        egress.session.get(server.url)
+    assert server.seen == []
 
 
 REFUSED = [
@@ -77,7 +90,7 @@ def test_an_allowed_network_is_reached(way_out, serve, allow, host):
     if "ffff" in host:
         assert phase_of(way_out("10.0.0.0/8"), f"http://{host}:{server.port}/") == "address"
         return
-    assert way_out(allow).fetch("GET", f"http://{host}:{server.port}/", headers={}).body == b"ok"
+    assert way_out(allow).fetch("GET", f"http://{host}:{server.port}/", proxy=None, headers={}).body == b"ok"
 
 
 @pytest.mark.acceptance("E-3")
@@ -103,7 +116,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(way_out, serve,
     asked = []
     monkeypatch.setattr(names, "getaddrinfo", lambda *a, **_: (asked.append(a), answers[len(asked) - 1])[1])
     egress = way_out("127.0.0.1/32")
-    assert egress.fetch("GET", f"http://rebinding.example:{server.port}/", headers={}).body == b"ok"
+    assert egress.fetch("GET", f"http://rebinding.example:{server.port}/", proxy=None, headers={}).body == b"ok"
     egress.adapter.close()
     server = serve([OK])
     assert len(asked) == 1
@@ -121,7 +134,9 @@ def test_a_port_that_nobody_listens_at_is_told_as_such(way_out):
 def test_the_next_address_is_tried_when_one_does_not_answer(way_out, serve, monkeypatch):
     server = serve([OK])
     monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
-    assert way_out("127.0.0.0/8").fetch("GET", f"http://two.example:{server.port}/", headers={}).body == b"ok"
+    assert (
+        way_out("127.0.0.0/8").fetch("GET", f"http://two.example:{server.port}/", proxy=None, headers={}).body == b"ok"
+    )
 
 
 def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(way_out, serve, monkeypatch):
@@ -139,7 +154,7 @@ def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(way_out, ser
     server = serve([OK], port=port)
     egress = way_out("127.0.0.0/8")
     monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.1"))
-    assert egress.fetch("GET", f"http://two.example:{port}/", headers={}).body == b"ok"
+    assert egress.fetch("GET", f"http://two.example:{port}/", proxy=None, headers={}).body == b"ok"
     assert server.connections == 1
     monkeypatch.setattr(names, "getaddrinfo", lambda *_, **__: found("127.0.0.66", "127.0.0.66"))
     began = time.monotonic()
@@ -162,7 +177,8 @@ def test_a_redirect_is_not_followed(way_out, serve):
     other = serve([OK])
     moved = b"HTTP/1.1 307 Temporary Redirect\r\nlocation: %b\r\ncontent-length: 0\r\n\r\n" % other.url.encode()
     server = serve([moved])
-    assert way_out("127.0.0.0/8").fetch("GET", server.url.replace("localhost", "127.0.0.1"), headers={}).status == 307
+    here = server.url.replace("localhost", "127.0.0.1")
+    assert way_out("127.0.0.0/8").fetch("GET", here, proxy=None, headers={}).status == 307
     assert other.seen == []
 
 
@@ -171,7 +187,7 @@ def test_no_cookie_is_kept(way_out, serve):
     server = serve([OK.replace(b"\r\n\r\n", b"\r\nset-cookie: stolen=1; path=/\r\n\r\n")] * 2)
     egress = way_out("127.0.0.0/8")
     for _ in range(2):
-        egress.fetch("GET", f"http://127.0.0.1:{server.port}/", headers={})
+        egress.fetch("GET", f"http://127.0.0.1:{server.port}/", proxy=None, headers={})
     assert b"cookie" not in server.seen[1].lower()
 
 
@@ -183,7 +199,9 @@ def test_netrc_and_proxies_of_the_environment_are_ignored(way_out, serve, tmp_pa
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    way_out("127.0.0.0/8").fetch("GET", f"http://127.0.0.1:{server.port}/", headers={"authorization": "Bearer ours"})
+    way_out("127.0.0.0/8").fetch(
+        "GET", f"http://127.0.0.1:{server.port}/", proxy=None, headers={"authorization": "Bearer ours"}
+    )
     assert b"authorization: Bearer ours\r\n" in server.seen[0]
     assert proxy.seen == []
 
@@ -214,7 +232,7 @@ def trusts(way_out, authority, tmp_path):
 
 def test_a_certificate_of_a_trusted_authority_is_accepted(trusts, serve, authority):
     server, _ = tls_server(serve, authority)
-    assert trusts.fetch("GET", server.url, headers={}).body == b"ok"
+    assert trusts.fetch("GET", server.url, proxy=None, headers={}).body == b"ok"
 
 
 @pytest.mark.acceptance("E-6")

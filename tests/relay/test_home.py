@@ -47,7 +47,7 @@ def settings():
 def test_no_upstream_leads_home_or_to_a_database_whatever_is_allowed(settings, url):
     egress = Egress(settings)
     with pytest.raises(EgressError) as raised:
-        egress.fetch("GET", url, headers={"authorization": "Bearer ours"})
+        egress.fetch("GET", url, proxy=None, headers={"authorization": "Bearer ours"})
     assert raised.value.phase == "address"
     egress.adapter.close()
 

@@ -23,7 +23,7 @@ def adapter():
 
 
 def send(adapter, server, path="/v1/x", *, method="POST", body=b"{}", **headers):
-    request = RelayRequest(method, f"{server.url}{path}", headers=headers, body=body)
+    request = RelayRequest(method, f"{server.url}{path}", headers=headers, body=body, proxy=None)
     return adapter.send(request)
 
 
@@ -106,7 +106,7 @@ def test_a_call_that_was_cut_is_not_tried_again(adapter, serve):
 
     server = serve([OK, until_closed], [OK])
     whole(adapter, server)
-    request = RelayRequest("POST", server.url, headers={}, body=b"{}")
+    request = RelayRequest("POST", server.url, headers={}, body=b"{}", proxy=None)
     request.on_wire = Watcher()
     with pytest.raises(WireError):
         adapter.send(request)
