@@ -15,6 +15,7 @@ import msgspec
 from app.protocol.call import Call, Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.envelope import Envelope
+from app.protocol.search import holds
 
 HEADERS = ("session-id", "thread-id", "x-session-id", "x-claude-code-session-id", "conversation-id")
 """Headers that name a session, the best first; as WSGI spells them, so ``session_id`` is the first as well."""
@@ -182,6 +183,6 @@ def _is_sealed(call: Call, body: Envelope) -> bool:
     """
     if call.endpoint.protocol is Protocol.ANTHROPIC:
         raw = body.raw("messages") or b""
-        return b'thinking"' in raw and _SIGNED.search(raw) is not None
+        return holds(raw, b'thinking"') and _SIGNED.search(raw) is not None
     raw = body.raw("input") or b""
-    return b'"encrypted_content"' in raw and _SEALED.search(raw) is not None
+    return holds(raw, b'"encrypted_content"') and _SEALED.search(raw) is not None

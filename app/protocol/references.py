@@ -10,6 +10,7 @@ from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Protocol
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
+from app.protocol.search import holds
 
 ITEMS_MEMBERS = ("input", "items")
 CURSORS = frozenset({"after", "before"})
@@ -76,7 +77,7 @@ def cursors(call: Call) -> list[Reference]:
 
 
 def _may_hold_id(raw: bytes) -> bool:
-    return b'"id"' in raw or b"\\u" in raw
+    return holds(raw, b'"id"') or holds(raw, b"\\u")
 
 
 def _referred(raw: bytes, member: str) -> list[str]:

@@ -73,7 +73,8 @@ class Splitter:
 def last_boundary(block: bytes) -> int:
     """Return the index after the last blank line, or 0."""
     if b"\r" not in block:
-        return block.rfind(b"\n\n") + 2 if b"\n\n" in block else 0
+        at = block.rfind(b"\n\n")
+        return at + 2 if at >= 0 else 0
     end = 0
     for match in _BOUNDARY.finditer(block):
         end = match.end()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from app.protocol import body, sse
+from app.protocol import body, search, sse
 from app.protocol.body import Revealed
 from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Shape
@@ -101,8 +101,7 @@ class Story:
 
     def _telling(self, block: bytes, at: int) -> int:
         """Return the index of the next telling word, -1 where there is none."""
-        found = [place for needle in self.needles if (place := block.find(needle, at)) >= 0]
-        return min(found, default=-1)
+        return _nearest([search.first(block, needle, at) for needle in self.needles])
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         """Judge one event; return it as it is to be sent, or nothing."""
@@ -160,13 +159,10 @@ class ChatStory(Story):
 
     def _telling(self, block: bytes, at: int) -> int:
         found = super()._telling(block, at)
-        usage = self._usage_chunk_in(block, at) if self._hides_usage else -1
-        return found if usage < 0 else usage if found < 0 else min(found, usage)
-
-    def _usage_chunk_in(self, block: bytes, at: int) -> int:
-        """Return the index of the next chunk without choices, as the one with the usage is; -1 where there is none."""
-        found = block.find(b'"choices":[]', at)
-        return found if found >= 0 else block.find(b'"choices": []', at)
+        if not self._hides_usage:
+            return found
+        # the chunk with the usage has no choices
+        return _nearest([found, *(search.first(block, needle, at) for needle in (b'"choices":[]', b'"choices": []'))])
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         if event.data == b"[DONE]":
@@ -202,6 +198,10 @@ class MessagesStory(Story):
 
 
 STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesStory, ChatStory, MessagesStory)}
+
+
+def _nearest(places: list[int]) -> int:
+    return min((place for place in places if place >= 0), default=-1)
 
 
 def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:

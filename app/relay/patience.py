@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import gevent
-from gevent.event import AsyncResult
+from gevent.event import Event
 from greenlet import getcurrent, greenlet
 
 from app.relay.wire import Silence
@@ -25,6 +25,11 @@ class _Worker(greenlet):
 
     idle: ClassVar[list[_Worker]] = []
 
+    @classmethod
+    def at_hand(cls) -> _Worker:
+        """Return one that waits, of this thread's, or a new one."""
+        return cls.idle.pop() if cls.idle and cls.idle[-1].parent is gevent.get_hub() else cls()
+
     def run(self, work: Callable[[], None]) -> None:
         while True:
             work()
@@ -37,22 +42,29 @@ class _Worker(greenlet):
 
 
 class Patience(Generic[_T]):
-    """One piece of work that somebody waits for."""
+    """One piece of work that somebody waits for. ``over`` tells whether the work has come to its end."""
+
+    __slots__ = ("_after", "_asker", "_ended", "_error", "_result", "_work", "_worker", "over")
 
     def __init__(self, work: Callable[[], _T]) -> None:
         self._work = work
-        self._done: AsyncResult[Any] = AsyncResult()
         self._asker = getcurrent()
-        self._worker = _Worker.idle.pop() if _Worker.idle else _Worker()
+        self._worker = _Worker.at_hand()
+        self._result: Any = None
+        self._error: Exception | None = None
+        self._ended: Event | None = None
+        self._after: Callable[[_T], None] | None = None
+        self.over = False
 
     def begin(self) -> _T:
         """Do the work and return what comes of it; raises what it raises, or ``Silence`` when interrupted."""
         self._worker.parent = self._asker
         self._worker.switch(self._run)
-        if not self._done.ready():
+        if not self.over:
             self._worker.parent = gevent.get_hub()
+            self._ended = Event()
             raise Silence
-        return cast("_T", self._done.get())
+        return self._outcome()
 
     def interrupt(self) -> None:
         """Let ``begin`` raise ``Silence``; the work goes on."""
@@ -60,24 +72,30 @@ class Patience(Generic[_T]):
 
     def wait(self, seconds: float) -> _T | None:
         """Once ``begin`` was interrupted: return what comes of the work, None if it takes longer. Raises as it does."""
-        self._done.wait(seconds)
-        return self._done.get() if self._done.ready() else None
-
-    @property
-    def over(self) -> bool:
-        """Whether the work has come to its end."""
-        return self._done.ready()
+        if self._ended is not None:
+            self._ended.wait(seconds)
+        return self._outcome() if self.over else None
 
     def then(self, action: Callable[[_T], None]) -> None:
         """Do this with what comes of the work, once it does; nothing if it fails."""
-        self._done.rawlink(lambda done: action(cast("_T", done.get())) if done.successful() else None)
+        self._after = action
+
+    def _outcome(self) -> _T:
+        if self._error is not None:
+            raise self._error
+        return cast("_T", self._result)
 
     def _run(self) -> None:
         try:
-            self._done.set(self._work())
+            self._result = self._work()
         except Exception as error:  # noqa: BLE001 - whoever waits is told
-            self._done.set_exception(error)
+            self._error = error
+        self.over = True
+        if self._ended is not None:
+            self._ended.set()
+        if self._after is not None and self._error is None:
+            self._after(self._result)
 
     def _wake(self) -> None:
-        if not self._done.ready() and self._worker.parent is self._asker:
+        if not self.over and self._worker.parent is self._asker:
             self._asker.switch()

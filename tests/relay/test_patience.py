@@ -1,5 +1,7 @@
 """Work that somebody waits for, and stops waiting for, without stopping it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import gevent
 import pytest
 
@@ -10,6 +12,14 @@ from app.relay.wire import Silence
 def test_what_ends_in_time_is_returned_as_if_it_had_been_called():
     assert Patience(lambda: 7).begin() == 7
     assert Patience(lambda: gevent.sleep(0.01) or 8).begin() == 8
+
+
+def test_a_thread_uses_no_other_thread_s():
+    for _ in range(2):
+        elsewhere = ThreadPoolExecutor(1)
+        assert elsewhere.submit(lambda: Patience(lambda: 7).begin()).result(5) == 7
+        assert Patience(lambda: 8).begin() == 8
+        elsewhere.shutdown()
 
 
 def test_what_it_raises_is_raised():
