@@ -11,6 +11,6 @@ def holds(data: bytes, word: bytes) -> bool:
 def first(data: bytes, word: bytes, at: int = 0) -> int:
     """Return the index of a word's first place from ``at`` on, -1 where there is none."""
     last = data.rfind(word, at)
-    if last < 0 or data.rfind(word, at, last) < 0:
+    if last < 0 or data.rfind(word, at, last + len(word) - 1) < 0:
         return last
     return data.find(word, at)

@@ -85,8 +85,9 @@ class Health:
         return max((self.rests[key].until for key in keys if key in self.rests), default=0.0)
 
     def reason(self, keys: Iterable[str]) -> str:
-        """Return why the first of these keys that isn't ready is left out."""
-        return next((self.rests[key].reason for key in keys if key in self.rests), "")
+        """Return why these keys are left out: by the one that is to be tried again last; empty where none is."""
+        rests = [self.rests[key] for key in keys if key in self.rests]
+        return max(rests, key=lambda rest: rest.until).reason if rests else ""
 
     def try_out(self, keys: Iterable[str], now: float) -> list[str] | None:
         """Return the keys that this call is now the one trial of; None when another call is."""

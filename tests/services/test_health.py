@@ -41,6 +41,16 @@ def test_one_failure_is_no_reason_to_leave_anybody_out():
     assert health.state([KEY], T + FAILURES) is State.OUT
 
 
+def test_the_reason_is_the_one_that_lasts():
+    """A limit met by the call that tried out whoever had failed: what is told is the limit."""
+    health = at_rest()
+    limited = Verdict(scope=Scope.CREDENTIAL, reason="rate_limited", rest_s=60.0)
+    health.failed("c:1", limited, T + 31, trial=False)
+    assert health.state([KEY], T + 31) is State.DUE
+    assert health.reason([KEY, "c:1"]) == "rate_limited"
+    assert health.reason(["c:2"]) == ""
+
+
 def test_failures_count_while_they_are_recent_and_nothing_went_well_between():
     health = fresh()
     for n in range(FAILURES):
