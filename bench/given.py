@@ -89,6 +89,8 @@ class Nowhere:
     def read(self) -> bytes:
         return self.data
 
+    read_later = read
+
 
 class Unspent:
     """Nobody has spent anything."""
