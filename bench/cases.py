@@ -15,7 +15,7 @@ IDLE_STREAM = "gpt-4o-n300-d1000000"
 PACED_STREAM = "gpt-4o-n100-d20000"
 ENDLESS_STREAM = "gpt-4o-n5000000"
 WARM_S = 0.5
-SLOWER = {"litellm": 3}
+SLOWER = {"litellm": 3, "portkey": 1}
 """Whose calls take so long that a short window would count too few of them."""
 
 
@@ -81,6 +81,7 @@ def start_load(
     """Start the load; it ends by itself."""
     command = [BIN / "load", "-p", target.port, "-P", path, "-m", model, "-c", connections, "-t", seconds]
     command += ["-A", target.token, *(["-s"] if stream else []), *more]
+    command += [word for header in target.headers for word in ("-H", header)]
     return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 

@@ -37,17 +37,22 @@ def house(
     name: str = "realms",
     app: str = "wsgi:app",
     limited: bool = False,
+    fast: bool = True,
 ):
-    """A running Realms that knows one token, given as ``target.token``; its user may have every limit, each far off."""
+    """A running Realms that knows one token, given as ``target.token``; its user may have every limit, each far off.
+
+    Without ``fast`` it is served by gunicorn's own gevent worker.
+    """
     folder = folder / name
     folder.mkdir()
     with _database(database, folder) as url:
         port = free_port()
         settings = settings_for(port, folder, url)
+        environment = _environment(settings) | {"REALMS_FAST": str(int(fast))}
         token = furnish(settings, upstream_port, limited=limited)
         command = [sys.executable, "-m", "gunicorn", app]
         log = folder / "log"
-        with running(name, port, command, log=log, env=_environment(settings), cwd=ROOT) as target:
+        with running(name, port, command, log=log, env=environment, cwd=ROOT) as target:
             _wait_ready(target, log)
             target.token = token
             yield target

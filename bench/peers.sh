@@ -1,25 +1,29 @@
 #!/usr/bin/env bash
 # The relays that Realms is measured against, all on 127.0.0.1.
-#   peers.sh install [NAME...]              from Debian and PyPI, into $BENCH_HOME (default ~/.cache/realms-bench)
+#   peers.sh install [NAME...]              from Debian, PyPI and npm, into $BENCH_HOME (default ~/.cache/realms-bench)
 #   peers.sh has NAME                       succeeds when it is installed
 #   peers.sh run NAME PORT UPSTREAM FOLDER  becomes that peer; FOLDER is for its files
-# Names: nginx haproxy litellm
+# Names: nginx haproxy litellm portkey
 set -eu
 home=${BENCH_HOME:-$HOME/.cache/realms-bench}
 here=$(cd "$(dirname "$0")" && pwd)
 LITELLM='litellm[proxy]==1.106.2'
+PORTKEY='@portkey-ai/gateway@1.15.2'
+PORTKEY_SERVER=node_modules/@portkey-ai/gateway/build/start-server.js
 
 install() {
   case $1 in
     nginx) apt-get install -y --no-install-recommends nginx-light ;;
     haproxy) apt-get install -y --no-install-recommends haproxy ;;
     litellm) python3 -m venv "$home/litellm" && "$home/litellm/bin/pip" install -q "$LITELLM" ;;
+    portkey) npm install --silent --no-audit --no-fund --prefix "$home/portkey" "$PORTKEY" ;;
   esac
 }
 
 has() {
   case $1 in
     litellm) test -x "$home/litellm/bin/litellm" ;;
+    portkey) test -e "$home/portkey/$PORTKEY_SERVER" ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
@@ -35,6 +39,10 @@ run() {
       export LITELLM_LOG=ERROR LITELLM_LOCAL_MODEL_COST_MAP=True
       exec "$home/litellm/bin/litellm" --config "$filled" --host 127.0.0.1 --port "$2" --num_workers 1 --telemetry False
       ;;
+    portkey)
+      export NODE_ENV=production TRUSTED_CUSTOM_HOSTS=127.0.0.1
+      exec node --import "$filled" "$home/portkey/$PORTKEY_SERVER" "--port=$2" --headless
+      ;;
   esac
 }
 
@@ -42,7 +50,7 @@ case ${1:-} in
   install)
     shift
     mkdir -p "$home"
-    for name in "${@:-nginx haproxy litellm}"; do for one in $name; do has "$one" || install "$one"; done; done
+    for name in "${@:-nginx haproxy litellm portkey}"; do for one in $name; do has "$one" || install "$one"; done; done
     ;;
   has) has "$2" ;;
   run) run "$2" "$3" "$4" "$5" ;;

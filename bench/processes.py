@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,7 +25,8 @@ class Target:
     port: int
     process: subprocess.Popen
     token: str = "sk-test"
-    skips: frozenset[str] = field(default_factory=frozenset)
+    headers: tuple[str, ...] = ()
+    """What else it wants to be told with each request."""
 
     def tree(self) -> list[int]:
         """The pids of its process and of all below it."""
@@ -94,6 +95,9 @@ def peer(name: str, upstream_port: int, folder: Path):
     folder.mkdir()
     command = [str(HERE / "peers.sh"), "run", name, str(port), str(upstream_port), str(folder)]
     with running(name, port, command, log=folder / "log") as target:
+        if name == "portkey":
+            host = f"http://127.0.0.1:{upstream_port}/v1"
+            target.headers = ("x-portkey-provider: openai", f"x-portkey-custom-host: {host}")
         yield target
 
 

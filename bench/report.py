@@ -7,13 +7,14 @@ import os
 import subprocess
 from datetime import UTC, datetime
 
-from bench.cases import CASES
+from bench.cases import CASES, Case
 from bench.processes import HERE
 
 README = HERE / "README.md"
 HISTORY = HERE / "history.jsonl"
 START, STOP = "<!-- last run -->", "<!-- end of last run -->"
-US = "realms"
+US, PLAIN = "realms", "realms-plain"
+PEERS = ("nginx", "haproxy", "litellm", "portkey")
 
 
 def head(database: str) -> dict:
@@ -62,18 +63,25 @@ def table(result: dict) -> str:
 def _cases(found: dict) -> str:
     rows = []
     for name, runs in found.items():
-        case, ours = CASES[name], runs[US]
+        case = CASES[name]
         if case.paced or case.connections == 1:
             continue
-        rows.append([
-            f"{name} ({case.told})",
-            *(_ratio(ours, runs.get(peer)) for peer in ("nginx", "litellm")),
-            *(_cpu(runs.get(target), "cpu_us") for target in (US, "nginx", "litellm")),
-            *(_cpu(runs.get(target), "event_us") if case.stream else "" for target in (US, "nginx")),
-            str(sum(run["errors"] for run in runs.values())),
-        ])  # fmt: skip
-    names = ["case", "req/s of nginx", "of LiteLLM", "CPU µs a request: Realms", "nginx", "LiteLLM"]
-    return _markdown([*names, "CPU µs an event: Realms", "nginx", "errors"], rows)
+        for us in (US, PLAIN):
+            if us in runs:
+                rows.append([f"{name} ({case.told})", us, *_compared(case, runs, us)])
+    names = ["case", "by", *(f"req/s of {peer}" for peer in PEERS)]
+    costs = [f"CPU µs a request: {what}" for what in ("Realms", *PEERS)]
+    return _markdown([*names, *costs, "CPU µs an event: Realms", "nginx", "errors"], rows)
+
+
+def _compared(case: Case, runs: dict, us: str) -> list[str]:
+    ours = runs[us]
+    return [
+        *(_ratio(ours, runs.get(peer)) for peer in PEERS),
+        *(_cpu(runs.get(target), "cpu_us") for target in (us, *PEERS)),
+        *(_cpu(runs.get(target), "event_us") if case.stream else "" for target in (us, "nginx")),
+        str(ours["errors"]),
+    ]
 
 
 def _paced(found: dict) -> str:

@@ -16,7 +16,7 @@ from bench.house import house
 from bench.processes import Target, build, has_peer, peer, upstream
 
 QUICK = ("small", "stream")
-IDLE = {"litellm": 250}
+IDLE = {"litellm": 250, "portkey": 250}
 IDLE_STREAMS = 1000
 FAST = (0, 1, 4)
 
@@ -30,7 +30,10 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realms-bench-")))
         source = stack.enter_context(upstream())
         targets = [stack.enter_context(peer(name, source.port, folder)) for name in _peers(options)]
-        targets.append(stack.enter_context(house(source.port, folder, database=options.database)))
+        shape = {"database": options.database}
+        targets += [stack.enter_context(house(source.port, folder, **shape))]
+        if not options.quick:
+            targets += [stack.enter_context(house(source.port, folder, name=report.PLAIN, fast=False, **shape))]
         result = _measure(options, source, targets)
     print(report.table(result))
     if options.keep:
@@ -41,7 +44,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small calls and streams beside nginx, half a minute")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--peers", default=None, help="of nginx, haproxy and litellm, with commas; none with ''")
+    parser.add_argument(
+        "--peers", default=None, help="of nginx, haproxy, litellm and portkey, with commas; none with ''"
+    )
     parser.add_argument("--cases", default=None, help=f"of {', '.join(CASES)}, idle and fairness, with commas")
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--seconds", type=float, default=None, help="of each run of the load")
@@ -58,7 +63,7 @@ def _options() -> argparse.Namespace:
 
 
 def _usual_peers(options: argparse.Namespace) -> list[str]:
-    return ["nginx"] if options.quick else ["nginx", "litellm"]
+    return ["nginx"] if options.quick else list(report.PEERS)
 
 
 def _usual_cases(options: argparse.Namespace) -> list[str]:
