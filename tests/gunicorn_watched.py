@@ -2,7 +2,7 @@
 
 from pathlib import Path as _Path
 
-exec(compile((_Path(__file__).parents[1] / "gunicorn.conf.py").read_text(), "gunicorn.conf.py", "exec"))
+exec(compile(_Path("gunicorn.conf.py").read_text(), "gunicorn.conf.py", "exec"))
 _ours, _end = post_worker_init, worker_exit  # noqa: F821 - both come from there
 
 

@@ -189,12 +189,13 @@ def open_house(
     beside: House | None = None,
     host: str = "127.0.0.1",
     behind: Sequence[str] = (),
+    config: str = "tests/gunicorn_watched.py",
     **environment: str,
 ) -> Iterator[House]:
     """Start a Realms with people, upstreams and models; `environment` names settings without their prefix.
 
-    `behind` is a command that gives way to it, having changed something about its process. With `beside` it is
-    another host of that one's deployment: what the database holds is there already.
+    `behind` is a command that gives way to it, having changed something about its process; `config` is gunicorn's.
+    With `beside` it is another host of that one's deployment: what the database holds is there already.
     Nobody is left out after failures unless a test asks for it: most tests share an upstream, and many make it fail.
     """
     environment = {"cooldown_s": "0", "egress_allow": "127.0.0.0/8"} | environment
@@ -219,7 +220,7 @@ def open_house(
     log = folder / "realms.log"
     with log.open("wb") as out:
         # As the README starts it, but that each worker is watched.
-        command = [*behind, Path(sys.executable).with_name("gunicorn"), "-c", "tests/gunicorn_watched.py", "wsgi:app"]
+        command = [*behind, Path(sys.executable).with_name("gunicorn"), "-c", config, "wsgi:app"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
     house = House(port, process, settings, log, provider, app)
     try:

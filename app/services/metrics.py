@@ -16,12 +16,14 @@ from pathlib import Path
 import gevent
 import msgspec
 
+from app.models.base import utcnow
 from app.services.meter import Meter, Samples
 from app.settings import Settings
 
 EVERY_S = 1.0
 FOLDER = "metrics"
 """Where the files are, in the data directory."""
+LAG = "realms_loop_lag_seconds"
 METRICS = {
     "realms_calls_total": ("counter", "Calls that ended, by endpoint, status and how they ended."),
     "realms_call_seconds": ("histogram", "From a call's first byte to its last, the model's own time included."),
@@ -36,7 +38,10 @@ METRICS = {
     "realms_draining": ("gauge", "Workers on their way out."),
     "realms_journal_bytes": ("gauge", "Records on their way to the database."),
     "realms_snapshot_age_seconds": ("gauge", "Since the last look for changes of configuration; the oldest worker's."),
-    "realms_loop_lag_seconds": ("gauge", "By how much the last tick of a worker's loop was late; the latest worker's."),
+    LAG: (
+        "gauge",
+        "By how much a worker's loop was late at its last tick, or is by now if it stands still; the latest worker's.",
+    ),
 }
 """Every name, its type and its meaning."""
 
@@ -78,7 +83,7 @@ class Metrics:
 
     def _own(self) -> Share:
         gauges = {name: float(ask()) for name, ask in self._gauges.items()}
-        more = {"realms_workers": 1.0, "realms_loop_lag_seconds": self._late}
+        more = {"realms_workers": 1.0, LAG: self._late}
         return Share(os.getpid(), self._meter.samples(), gauges | more)
 
     def _shares(self) -> Iterator[Share]:
@@ -86,7 +91,7 @@ class Metrics:
         for path in self._folder.glob("*.json"):
             if path != self._path:
                 with suppress(OSError, msgspec.DecodeError):
-                    yield msgspec.json.decode(path.read_bytes(), type=Share)
+                    yield _as_of_now(msgspec.json.decode(path.read_bytes(), type=Share), path.stat().st_mtime)
 
     def _write_for_ever(self) -> None:
         while True:
@@ -112,6 +117,13 @@ def forget(folder: Path) -> None:
     """Begin anew: called when the server starts, while there are no workers."""
     for path in folder.glob("*.json"):
         path.unlink(missing_ok=True)
+
+
+def _as_of_now(share: Share, written: float) -> Share:
+    """Return a share with what its worker can't tell any more: how long it has been standing still."""
+    silent = utcnow().timestamp() - written - EVERY_S
+    share.gauges[LAG] = max(share.gauges.get(LAG, 0.0), silent)
+    return share
 
 
 def _lives(pid: int) -> bool:

@@ -1,14 +1,13 @@
-"""The server as it is shipped, but that a worker can be told to stand still: its loop spins, and hears no signal."""
+"""The server of all tests, but that a worker can be told to stand still: its loop spins, and hears no signal."""
 
 import signal
 import time
 from pathlib import Path
 
-SPIN_S = 30
+SPIN_S = 65
 
-exec(Path("gunicorn.conf.py").read_text())
-timeout = 10
-_shipped = post_worker_init  # noqa: F821 - of the file above
+exec(Path("tests/gunicorn_watched.py").read_text())
+_usual = post_worker_init  # noqa: F821 - of the file above
 
 
 def _spin(*_):
@@ -19,5 +18,5 @@ def _spin(*_):
 
 
 def post_worker_init(worker):
-    _shipped(worker)
+    _usual(worker)
     signal.signal(signal.SIGRTMIN + 1, _spin)

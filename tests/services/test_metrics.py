@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -55,6 +56,14 @@ def test_a_dead_worker_leaves_its_counts_and_nothing_else(metrics, tmp_path):
     assert found[CALLS] == 5
     assert found["realms_workers"] == 1
     assert found["realms_calls_running"] == 3
+
+
+def test_a_worker_that_has_written_nothing_for_a_while_is_late_by_that(metrics, tmp_path):
+    beside(tmp_path, os.getppid(), realms_loop_lag_seconds=0.1)
+    assert told(metrics)["realms_loop_lag_seconds"] == 0.1
+    then = time.time() - 30
+    os.utime(tmp_path / f"{os.getppid()}-x.json", (then, then))
+    assert told(metrics)["realms_loop_lag_seconds"] == pytest.approx(29, abs=1)
 
 
 def test_what_a_worker_wrote_itself_is_not_added_to_what_it_knows(metrics, meter):
