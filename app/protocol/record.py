@@ -31,7 +31,7 @@ class End(StrEnum):
     """Its worker died; the record was closed by who found its journal."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one upstream with one credential; times in ms."""
 
     upstream_id: int
@@ -45,7 +45,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     upstream_request_id: str = ""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request of a create or tool endpoint; ``at`` in seconds since the epoch, times in ms."""
 
     id: str

@@ -34,7 +34,7 @@ class UsageState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Token counts in normal form; None is unknown, not zero. ``raw`` is the upstream's own object."""
 
     state: UsageState = UsageState.UNKNOWN

@@ -58,8 +58,8 @@ class Choosing:
         self.only_own = False
         self.waits = False
         self.moves_health = call.endpoint.kind is Kind.CREATE and call.endpoint.needs_model
-        self._tried: set[int] = set()
-        self._failed_upstreams: set[int] = set()
+        self._tried: tuple[int, ...] = ()
+        self._failed_upstreams: tuple[int, ...] = ()
 
     def take(self) -> Choice | None:
         """Take the best place there is; None where there is none at the moment."""
@@ -73,11 +73,11 @@ class Choosing:
 
     def tries(self, choice: Choice) -> None:
         """Take note that the call goes there: it does so once."""
-        self._tried.add(choice.place.credential_id)
+        self._tried += (choice.place.credential_id,)
 
     def failed_at(self, upstream_id: int) -> None:
         """Take note that an upstream failed the call: its other credentials come last."""
-        self._failed_upstreams.add(upstream_id)
+        self._failed_upstreams += (upstream_id,)
 
     def places(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Yield each credential that could serve, and what has to be well for it."""

@@ -89,16 +89,15 @@ class Journal:
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._number = 0
         self._current: Segment | None = None
-        self._open: dict[str, bytes] = {}
+        self._open: dict[str, Record] = {}
         self.waiting: list[Segment] = []
         self.orphans: list[list[Segment]] = []
 
     def open(self, record: Record) -> None:
         """Keep that a call has begun. Raises ``OSError``."""
-        line = _line(record)
         current = self._current or self._begin()
-        self._open[record.id] = line
-        current.append(line)
+        self._open[record.id] = record
+        current.append(_line(record))
 
     def append(self, record: Record) -> None:
         """Keep the record of a call that ended; from here on a kill can't lose it. Raises ``OSError``."""
@@ -157,7 +156,7 @@ class Journal:
         fcntl.flock(handle, fcntl.LOCK_EX)
         self._current = segment = Segment(path, handle)
         if self._open:
-            segment.append(b"".join(self._open.values()))
+            segment.append(b"".join(map(_line, self._open.values())))
             segment.carried = segment.size
         return segment
 
