@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -43,8 +44,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Whether the owner's mark may be put into the metadata of what is stored."""
     stream_options: bool = True
     """Whether a stream's usage may be asked for."""
+    connect_s: float | None = None
     first_byte_s: float | None = None
     idle_s: float | None = None
+    total_s: float | None = None
+    """How long an attempt there may take from its beginning to its end; in the place of what a whole call may take."""
     max_concurrent: int | None = None
     service_tiers: tuple[str, ...] | None = None
     effort_suffix: bool = False
@@ -78,7 +82,7 @@ def read(text: str | bytes) -> Policy:
 def _problems(policy: Policy) -> list[str]:
     """Return what can't be meant."""
     found = [f"endpoints: there is no {name}" for name in policy.endpoints or () if name not in BY_NAME]
-    found += [f"{name}: must be above 0" for name in _LIMITS if (getattr(policy, name) or 1) <= 0]
+    found += [f"{name}: must be above 0" for name in LIMITS if not _is_limit(getattr(policy, name))]
     if not _QUERY.fullmatch(policy.query):
         found.append("query: must be like api-version=preview, without a question mark")
     if policy.proxy:
@@ -104,7 +108,12 @@ def _problems_of_proxy(text: str) -> list[str]:
     return []
 
 
-_LIMITS = ("first_byte_s", "idle_s", "max_concurrent")
+TIMES = ("connect_s", "first_byte_s", "idle_s", "total_s")
+LIMITS = (*TIMES, "max_concurrent")
+
+
+def _is_limit(value: float | None) -> bool:
+    return value is None or 0 < value < inf
 
 
 def _is_changeable(path: str) -> bool:

@@ -107,7 +107,9 @@ class Attempts:
     def _send(self, outgoing: Outgoing, live: Live, place: Place) -> Answer:
         headers = dict(outgoing.headers)
         request = RelayRequest(outgoing.method, outgoing.url, headers=headers, body=outgoing.body, proxy=place.proxy)
+        request.connect_s = place.policy.connect_s
         request.on_wire = live
+        live.attempts(place.policy.total_s)
         live.waits_for_upstream(place.policy.first_byte_s or self._limits.first_byte_s, Cut.FIRST_BYTE)
         try:
             return self._egress.adapter.answer(request)

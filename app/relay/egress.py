@@ -73,12 +73,13 @@ class Egress:
         self.session.mount("http://", self.adapter)
         self.session.mount("https://", self.adapter)
 
-    def dial(self, origin: Origin) -> Wire:
+    def dial(self, origin: Origin, within_s: float | None = None) -> Wire:
         """Return a fresh wire to an origin, through its proxy where it has one. Raises ``EgressError``."""
-        proxy, late = origin.proxy, gevent.Timeout(self._connect_s)
+        within_s = within_s or self._connect_s
+        proxy, late = origin.proxy, gevent.Timeout(within_s)
         try:
             with late:
-                return self._reach(origin) if proxy is None else self._pass(origin, proxy)
+                return self._reach(origin, within_s) if proxy is None else self._pass(origin, proxy, within_s)
         except gevent.Timeout as timeout:
             if timeout is not late:
                 raise
@@ -112,9 +113,9 @@ class Egress:
         except (ValueError, requests.RequestException) as error:
             raise EgressError("address", str(error)) from error
 
-    def _reach(self, origin: Origin, *, named: bool = False) -> Wire:
+    def _reach(self, origin: Origin, within_s: float, *, named: bool = False) -> Wire:
         """Return a wire to an origin; ``named``: an administrator allowed this very host and port."""
-        addresses, until = self._addresses(origin, named=named), time.monotonic() + self._connect_s
+        addresses, until = self._addresses(origin, named=named), time.monotonic() + within_s
         failed: EgressError | None = None
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:  # an address that nobody answers at leaves time for the next
@@ -124,11 +125,12 @@ class Egress:
                 failed = error
         raise failed or EgressError("dns", "the name has no address")
 
-    def _pass(self, origin: Origin, proxy: Proxy) -> Wire:
+    def _pass(self, origin: Origin, proxy: Proxy, within_s: float) -> Wire:
         """Return a wire to an origin that leads through a proxy, and never one that doesn't."""
         self._refuse_home(origin)
         try:
-            wire = self._reach(Origin("https" if proxy.under_tls else "http", proxy.host, proxy.port), named=True)
+            first = Origin("https" if proxy.under_tls else "http", proxy.host, proxy.port)
+            wire = self._reach(first, within_s, named=True)
         except EgressError as error:
             raise EgressError("proxy_unreachable", f"the proxy {proxy} can't be reached: {error}") from error
         try:

@@ -150,7 +150,7 @@ def cut_error(live: Live, error: Exception | None) -> RelayError | ClientLeftErr
         return RelayError(Problem.TIMEOUT, "The upstream did not begin to answer in time.")
     if live.cut is Cut.IDLE:
         return RelayError(Problem.TIMEOUT, "The upstream fell silent.")
-    if live.cut is Cut.TOTAL:
+    if live.cut in {Cut.TOTAL, Cut.ATTEMPT}:
         return RelayError(Problem.TIMEOUT, "The call took longer than calls may take.")
     if isinstance(error, BrokenAnswerError):
         return RelayError(Problem.UPSTREAM, "The upstream's answer is broken or was cut before its end.")

@@ -67,13 +67,15 @@ class RelayRequest(requests.PreparedRequest):
         self.headers = headers  # type: ignore[assignment]  # a plain dict will do, and is quick to make
         self.body = body
         self.proxy = proxy
+        self.connect_s: float | None = None
+        """How long a new connection may take; None: as usual."""
         self.on_wire: Callable[[Wire], None] | None = None
 
 
 class RelayAdapter(BaseAdapter):
     """Sends prepared requests over kept-alive wires; never blocks on the size of its pool."""
 
-    def __init__(self, dial: Callable[[Origin], Wire]) -> None:
+    def __init__(self, dial: Callable[[Origin, float | None], Wire]) -> None:
         super().__init__()
         self._dial = dial
         self._idle: dict[Origin, list[tuple[Wire, float]]] = {}
@@ -107,7 +109,9 @@ class RelayAdapter(BaseAdapter):
             except WireError:
                 if getattr(on_wire, "cut", None):
                     raise
-        return self._exchange(message, origin, wire=self._dial(origin), on_wire=on_wire)
+        return self._exchange(
+            message, origin, wire=self._dial(origin, getattr(request, "connect_s", None)), on_wire=on_wire
+        )
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -41,6 +41,8 @@ class Cut(StrEnum):
     FIRST_BYTE = "first_byte_timeout"
     IDLE = "idle_timeout"
     TOTAL = "total_timeout"
+    ATTEMPT = "attempt_timeout"
+    """The whole of an attempt took longer than its upstream is allowed."""
     DRAIN = "drain"
     STOPPED = "stopped"
     """Somebody with the right to asked for it."""
@@ -51,6 +53,8 @@ class Live:
 
     __slots__ = (
         "_acked",
+        "_at_end",
+        "_call_ends",
         "_deadline",
         "_ends",
         "_reason",
@@ -77,7 +81,8 @@ class Live:
         self._acked = -1
         self._write_s = write_s
         self._shown_at = time.monotonic()
-        self._ends = self._shown_at + total_s
+        self._call_ends = self._ends = self._shown_at + total_s
+        self._at_end = Cut.TOTAL
         self._deadline = self._ends
         self._reason = Cut.TOTAL
         self.on_silence: Callable[[], None] | None = None
@@ -93,18 +98,26 @@ class Live:
         """The wire is no longer this call's: whatever happens to the call must not touch it any more."""
         self._wire = None
 
+    def attempts(self, total_s: float | None) -> None:
+        """An attempt begins; what its upstream allows for the whole of it counts in the place of the call's own end."""
+        if total_s is None:
+            self._ends, self._at_end = self._call_ends, Cut.TOTAL
+        else:
+            self._ends, self._at_end = time.monotonic() + total_s, Cut.ATTEMPT
+
     def waits_for_upstream(self, seconds: float, reason: Cut) -> None:
         """The next thing must come from the upstream within ``seconds``."""
         deadline = time.monotonic() + seconds
         if deadline < self._ends:
             self._deadline, self._reason = deadline, reason
         else:
-            self._deadline, self._reason = self._ends, Cut.TOTAL
+            self._deadline, self._reason = self._ends, self._at_end
 
     def retries(self) -> bool:
         """Forget a cut that was about one attempt alone; returns whether the call may go on."""
-        if self.cut in {Cut.FIRST_BYTE, Cut.IDLE}:
+        if self.cut in {Cut.FIRST_BYTE, Cut.IDLE, Cut.ATTEMPT}:
             self.cut = None
+        self.attempts(None)
         self._deadline, self._reason = self._ends, Cut.TOTAL
         return self.cut is None
 

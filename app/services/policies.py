@@ -116,9 +116,9 @@ def keep(upstream: Upstream, policy: Policy, *, proxy_login: str | None = None) 
             raise PolicyError("proxy_login", _("The policy names no proxy that this could be for."))
         if not is_login(proxy_login):
             raise PolicyError("proxy_login", _("Write user:password, each of 255 ASCII characters at most."))
-        upstream.proxy_login = context().vault.seal(proxy_login, origin=policy.proxy)
+        upstream.proxy_login, upstream.proxy_reference = context().vault.seal(proxy_login, origin=policy.proxy), ""
     elif proxy_login is not None or policy.proxy != before:
-        upstream.proxy_login = None
+        upstream.proxy_login, upstream.proxy_reference = None, ""
 
 
 def _shown(upstream: Upstream) -> dict[str, Any]:
@@ -164,6 +164,8 @@ def dry_run(upstream: Upstream, text: str, *, endpoint: str, body: str) -> str:
         f"{outgoing.method} {outgoing.url}",
         *(f"{name}: {value}" for name, value in dict(outgoing.headers).items()),
     ]
+    if times := [f"{name} {value:g} s" for name in policies.TIMES if (value := getattr(policy, name))]:
+        head.insert(0, _("Given up there after: %(times)s.", times=", ".join(times)))
     if proxy is not None:
         head.insert(0, _("Through the proxy %(proxy)s, or not at all.", proxy=str(proxy)))
     told = msgspec.json.format(outgoing.body or b"{}", indent=2).decode()

@@ -1,13 +1,14 @@
 """What an operator wants otherwise at an upstream, as calls and the provider see it."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.services import policies
-from tests.contract.pairs import ALONE, MODEL, asked, open_pairs, plan
-from tests.faults.clients import CHAT, RESPONSES, call
+from tests.contract.pairs import ALONE, MODEL, asked, model_of, open_pairs, plan
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, call
 from tests.live import until
 from tests.proxying import proxy
 
@@ -76,6 +77,40 @@ def test_an_upstreams_own_limit_of_time_counts(house, sim, wanted):
     since = sim.count()
     assert call(house, CHAT, model=MODEL).status == 200
     assert asked(sim, since) == ["bad", "good"]
+
+
+def test_an_upstream_is_given_up_that_does_not_let_itself_be_reached_in_its_time(house, sim, wanted, tmp_path):
+    with proxy(tmp_path, "http", fault="hang") as silent:
+        wanted(json.dumps({"proxy": silent.address, "connect_s": 0.3}))
+        since, began = sim.count(), time.monotonic()
+        assert call(house, CHAT, model=MODEL).status == 200
+        assert call(house, CHAT, model=ALONE, stream=False).status == 504
+    assert time.monotonic() - began < 5
+    assert asked(sim, since) == ["good"]
+
+
+def test_an_upstream_is_given_up_that_takes_longer_than_its_time_in_all(house, sim, wanted):
+    """Before the first content another serves; after it, as after any failure, the stream ends with the error event."""
+    wanted('{"total_s": 0.5}')
+    plan(sim, "ttfb=2", times=1)
+    since = sim.count()
+    plain = call(house, CHAT, model=MODEL, stream=False)
+    assert plain.status == 200
+    assert asked(sim, since) == ["bad", "good"]
+    tries = house.rows(
+        f"SELECT error FROM attempts WHERE record_id = '{house.record(plain.request_id)['id']}' ORDER BY n"
+    )
+    assert [each["error"] for each in tries] == ["attempt_timeout", ""]
+    plan(sim, "gap=0.2,events=30")
+    for talk in TALKS:
+        streamed = call(house, talk, model=model_of(talk))
+        assert streamed.status == 200
+        record = house.record(streamed.request_id)
+        if talk is MESSAGES:  # another upstream's, whose time is as usual
+            assert (talk.ends in streamed.body, record["end"]) == (True, "completed")
+        else:
+            assert (talk.ends in streamed.body, record["end"]) == (False, "upstream_cut")
+            assert b"longer than calls may take" in streamed.body
 
 
 def test_calls_lead_through_an_upstreams_proxy_and_never_around_it(house, sim, wanted, tmp_path):

@@ -10,7 +10,7 @@ from app.protocol.policy import USUAL, Policy, read
 
 GOOD = {
     "endpoints": ["chat.create"], "auth": "api-key", "query": "api-version=preview", "store": False,
-    "first_byte_s": 20, "idle_s": 5.5, "max_concurrent": 3, "service_tiers": ["default"], "effort_suffix": True,
+    "connect_s": 2, "first_byte_s": 20, "idle_s": 5.5, "total_s": 900, "max_concurrent": 3, "service_tiers": ["default"], "effort_suffix": True,
     "proxy": "socks5://proxy.example:1080", "allow_headers": ["X-Trace-Id"],
     "set_headers": {"x-title": "Realms"}, "drop": ["user", "reasoning.summary"], "set": {"reasoning.effort": "high"},
 }  # fmt: skip
@@ -35,6 +35,9 @@ def test_nothing_is_as_usual(text):
         {"query": "?api-version=1"},
         {"query": "a b"},
         {"first_byte_s": -1},
+        {"connect_s": 0},
+        {"idle_s": "5"},
+        {"total_s": True},
         {"max_concurrent": -1},
         {"max_concurrent": "many"},
         {"set_headers": {"Authorization": "Bearer x"}},
@@ -60,6 +63,12 @@ def test_nothing_is_as_usual(text):
 def test_what_cannot_be_meant_is_refused_with_a_sentence(wrong):
     with pytest.raises(ValueError, match=r"\w"):
         read(json.dumps(wrong))
+
+
+@pytest.mark.parametrize("endless", ["1e999", "NaN", "Infinity"])
+def test_a_time_has_an_end(endless):
+    with pytest.raises(ValueError, match=r"\w"):
+        read(f'{{"total_s": {endless}}}')
 
 
 @given(st.text())

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from app.relay import names
 from app.relay.egress import Egress, EgressError
-from app.relay.transport import RelayRequest
+from app.relay.transport import Origin, RelayRequest
 from app.settings import Settings
 from tests.live import free_port
 from tests.relay.servers import OK, until_closed
@@ -137,6 +137,15 @@ def test_the_next_address_is_tried_when_one_does_not_answer(way_out, serve, monk
     assert (
         way_out("127.0.0.0/8").fetch("GET", f"http://two.example:{server.port}/", proxy=None, headers={}).body == b"ok"
     )
+
+
+def test_a_call_can_bring_a_limit_of_its_own_for_the_connection(way_out, serve):
+    silent = serve([until_closed])
+    began = time.monotonic()
+    with pytest.raises(EgressError) as raised:
+        way_out("127.0.0.0/8").dial(Origin("https", "127.0.0.1", silent.port), 0.3)
+    assert raised.value.phase == "connect"
+    assert 0.2 < time.monotonic() - began < 1.5
 
 
 def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(way_out, serve, monkeypatch):

@@ -17,7 +17,7 @@ STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 @pytest.fixture
 def adapter():
-    made = RelayAdapter(lambda origin: open_wire(2, ("127.0.0.1", origin.port)))
+    made = RelayAdapter(lambda origin, _: open_wire(2, ("127.0.0.1", origin.port)))
     yield made
     made.close()
 

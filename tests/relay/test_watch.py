@@ -99,6 +99,25 @@ def test_the_whole_call_has_its_limit_too(wire):
     assert soon(lambda: live.cut is Cut.TOTAL)
 
 
+@pytest.mark.parametrize("given_s", [0.1, 60])
+def test_an_upstreams_own_limit_counts_in_the_place_of_the_calls(wire, given_s):
+    watch = Watch(write_s=9, total_s=1)
+    watch.start()
+    live = watch.enter(None)
+    live.attempts(given_s)
+    live(wire)
+    live.waits_for_upstream(30, Cut.IDLE)
+    if given_s > 1:
+        gevent.sleep(1 + 2 * SWEEP_S)
+        assert live.cut is None
+    else:
+        assert soon(lambda: live.cut is Cut.ATTEMPT)
+        assert live.retries()
+    live.attempts(None)
+    live.waits_for_upstream(30, Cut.IDLE)
+    assert soon(lambda: live.cut is Cut.TOTAL)
+
+
 def test_a_wire_that_comes_after_the_cut_ends_at_once(watch, pair, wire):
     live = watch.enter(pair[1])
     live.end(Cut.DRAIN)

@@ -95,6 +95,12 @@ def test_a_dry_run_shows_the_request_but_for_the_secret(ctx):
     assert "isn't offered" in policies.dry_run(made, '{"endpoints": []}', endpoint="chat.create", body='{"model": "m"}')
 
 
+def test_a_dry_run_tells_how_long_the_upstream_is_given(ctx):
+    made, body = add(), '{"model": "m"}'
+    told = policies.dry_run(made, '{"connect_s": 2.5, "total_s": 900}', endpoint="chat.create", body=body)
+    assert told.startswith("Given up there after: connect_s 2.5 s, total_s 900 s.\nPOST ")
+
+
 @pytest.mark.parametrize(
     ("text", "endpoint", "body", "field"),
     [
