@@ -28,6 +28,8 @@ class Upstream(Declarable, Base):
     """What is wanted otherwise there (``app.protocol.policy``); null: nothing."""
     proxy_login: Mapped[bytes | None] = mapped_column(Sealed)
     """Who Realms is to the policy's proxy, sealed together with that one's address; null: nobody in particular."""
+    proxy_reference: Mapped[str] = mapped_column(String(500), default="", server_default=text("''"))
+    """Where a configuration file has that login from; empty where it was entered."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     credentials: Mapped[list[Credential]] = relationship(

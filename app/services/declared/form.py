@@ -202,6 +202,7 @@ UPSTREAM = Form(
         "priority": Field(whole),
         "weight": Field(whole),
         "policy": Field(policy),
+        "proxy_login": Field(Reference.read, str),
     },
     {"credentials": CREDENTIAL},
 )

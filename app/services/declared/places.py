@@ -12,14 +12,15 @@ from app.services import policies, upstreams
 from app.services.context import context
 from app.services.declared.form import policy as readable_policy
 from app.services.declared.kinds import Found, Kind, Putting
-from app.services.declared.references import NONE, Reference
+from app.services.declared.references import NONE, Reference, kept
 from app.services.fields import FieldError
+from app.services.proxies import NoWayError, proxy_to
 from app.services.vault import VaultError
 from app.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
     from app.models import Credential, Upstream
-    from app.services.declared.reading import Path
+    from app.services.declared.reading import Path, Row
 
 ENABLED = {"enabled": True}
 
@@ -32,7 +33,8 @@ class Upstreams(Kind):
     def found(self) -> Iterator[Found]:
         for upstream in upstreams.list_all():
             names = ("kind", "base_url", "enabled", "priority", "weight")
-            told = {name: getattr(upstream, name) for name in names} | {"policy": _policy(upstream)}
+            told = {name: getattr(upstream, name) for name in names}
+            told |= {"policy": _policy(upstream), "proxy_login": _login(upstream)}
             yield Found(("upstreams", upstream.name), told, upstream.declared)
 
     def put(self, putting: Putting) -> None:
@@ -51,16 +53,33 @@ class Upstreams(Kind):
         else:
             upstream = upstream_at(putting.path)
             self._change(upstream, putting)
-        if putting.differs("policy"):
-            policies.save(upstream.id, msgspec.json.encode(row.get("policy") or {}).decode(), actor=None)
+        if putting.differs("policy", "proxy_login"):
+            self._set_policy(upstream, putting)
         if row.get("enabled", True) != (before or ENABLED)["enabled"]:
             upstreams.set_enabled(upstream.id, enabled=row["enabled"], actor=None)
+
+    def normal(self, _path: Path, row: Row) -> Row:
+        login = row.get("proxy_login")
+        return row | {"proxy_login": None} if login and login.text == NONE else row
 
     def drop(self, path: Path) -> None:
         upstreams.delete(upstream_at(path).id, actor=None)
 
     def rows(self, path: Path) -> Iterable[Any]:
         return [upstream_at(path)]
+
+    def _set_policy(self, upstream: Upstream, putting: Putting) -> None:
+        """Save the policy, with the login that the file itself names; one that was kept is for its own proxy alone."""
+        reference = putting.rows[putting.path].get("proxy_login")
+        login = reference and reference.secret.get_secret_value()
+        policies.save(
+            upstream.id,
+            msgspec.json.encode(putting.row.get("policy") or {}).decode(),
+            actor=None,
+            proxy_login=login,
+        )
+        if reference:
+            upstream.proxy_reference = kept(reference)
 
     def _change(self, upstream: Upstream, putting: Putting) -> None:
         if putting.differs("kind"):
@@ -89,7 +108,7 @@ class Credentials(Kind):
 
     shape = ("upstreams", "credentials")
 
-    def __init__(self, rows: dict[Path, dict[str, Any]]) -> None:
+    def __init__(self, rows: dict[Path, Row]) -> None:
         self._wanted = rows
 
     def found(self) -> Iterator[Found]:
@@ -125,7 +144,7 @@ class Credentials(Kind):
             credential = upstreams.add_credential(upstream.id, name=name, key=key, actor=None)
         elif not reference.holds_the_same(_reference(credential, origin=upstream.base_url)):
             upstreams.replace_credential(credential.id, key=key, actor=None)
-        credential.reference = "" if reference.text == NONE else reference.text
+        credential.reference = kept(reference)
 
 
 def upstream_at(path: Path) -> Upstream:
@@ -155,6 +174,17 @@ def _reference(credential: Credential, *, origin: str) -> Reference:
     except VaultError:
         return Reference(credential.reference)
     return Reference(credential.reference or ("" if secret else NONE), SecretStr(secret))
+
+
+def _login(upstream: Upstream) -> Reference | None:
+    """Return where an upstream's row has the login of its proxy from; None where it has none."""
+    if upstream.proxy_login is None:
+        return None
+    try:
+        proxy = proxy_to(upstream, context().vault)
+    except NoWayError:
+        return Reference(upstream.proxy_reference)
+    return Reference(upstream.proxy_reference, SecretStr(proxy.login)) if proxy else None
 
 
 def _policy(upstream: Upstream) -> Any:

@@ -54,6 +54,11 @@ class Reference:
         return Reference(self.text, SecretStr(value))
 
 
+def kept(reference: Reference) -> str:
+    """Return what is kept of a reference beside the sealed secret, for exports."""
+    return "" if reference.text == NONE else reference.text
+
+
 def _is_reference(value: str) -> bool:
     if value.startswith(ENV):
         return _NAME.fullmatch(value.removeprefix(ENV)) is not None

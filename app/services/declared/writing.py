@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HEAD = """\
 # The configuration of a Realms, for `flask apply`. No secret stands here. A key that was entered by hand is kept where
 # it is; for another Realms say where it is found:  secret: env:NAME  or  secret: file:PATH  (flask export --references
-# names one for each key).
+# names one for each key, and for each proxy's login).
 """
 
 
@@ -61,8 +61,9 @@ def _reference(path: Path, value: Reference, *, references: bool) -> Reference |
 
 
 def invented(path: Path) -> str:
-    """Return a name for the environment that a key may be found under."""
-    name = re.sub(r"[^A-Z0-9]+", "_", f"{path[1]}_{path[3]}_key".upper()).strip("_")
+    """Return a name for the environment that a credential's key, or an upstream's login, may be found under."""
+    wanted = f"{path[1]}_{path[3]}_key" if len(path) > 2 else f"{path[1]}_proxy_login"
+    name = re.sub(r"[^A-Z0-9]+", "_", wanted.upper()).strip("_")
     return name if name[0].isalpha() else f"KEY_{name}"
 
 

@@ -12,8 +12,8 @@ from app.services import accounts, allowances, announcements, catalog, choices, 
 from app.services.choices import Choices
 from app.services.context import context
 from app.services.declared import applying, writing
-from app.services.declared.reading import FileError, read
 from tests.conftest import PASSWORD
+from tests.services.declared.files import KEY, SPARE, refused
 
 pytestmark = pytest.mark.any_database
 
@@ -42,27 +42,6 @@ users:
   dave@example.com: {enabled: false, limits: {all: {money_day: 2.5}, gpt-*: {concurrent: 3}}}
 announcements: {Hello: {ends_at: 2027-01-01}, 今天: }
 """
-KEY, SPARE = "sk-main-0123456789abcdef", "sk-spare-0123456789abcdef"
-
-
-@pytest.fixture
-def run(ctx, tmp_path, monkeypatch):
-    """Apply a file, or what is exported; return which steps that took."""
-    monkeypatch.setenv("MAIN_KEY", KEY)
-    monkeypatch.setenv("SPARE_KEY", SPARE)
-    monkeypatch.setenv("ROOT_PASSWORD", PASSWORD)
-
-    def run(text, *, work=applying.apply, **options):
-        steps = work(read(text, folder=tmp_path), **options)
-        return [(step.what, ".".join(step.path)) for step in steps]
-
-    return run
-
-
-def refused(run, text, **options):
-    with pytest.raises(FileError) as error:
-        run(text, **options)
-    return error.value.problems
 
 
 def counted(table):
