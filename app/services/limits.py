@@ -7,6 +7,7 @@ was used. What can't be known is never credited: a call of unknown cost keeps wh
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -52,6 +53,8 @@ class Limits:
         self._spent = spent
         self._tickets: dict[str, Ticket] = {}
         self._spans: dict[Measure, Span] = {}
+        self._counted: dict[str, tuple[str, Span, Callable[[], int] | None]] = {}
+        """By a rule's key: what is counted under in this minute, over which span, and how what was spent is asked."""
         self._until = 0.0
 
     def acquire(self, call: Call, conversation: str = "") -> Ticket:
@@ -101,26 +104,34 @@ class Limits:
     ) -> list[Want]:
         if not self._until - 60 <= now < self._until:
             self._spans, self._until = spans(now), now // 60 * 60 + 60
+            self._counted.clear()
             self._counters.sweep(now)
         guess: Usage | None = None
+        paid: int | None = None
         wants = []
         for rule in rules:
-            measure = rule.measure
             amount = 1
-            if rule.money or measure is Measure.TOKENS:
+            if rule.money:
                 guess = guess or _estimate(call)
-                amount = counted(guess) if measure is Measure.TOKENS else _money(call, guess, prices, now)
+                amount = paid = _money(call, guess, prices, now) if paid is None else paid
+            elif rule.measure is Measure.TOKENS:
+                guess = guess or _estimate(call)
+                amount = counted(guess)
             amount = min(amount, max(1, rule.most))  # what is larger than its limit may still go alone
             wants.append(self._want(call, rule, amount=amount, conversation=conversation))
         return wants
 
     def _want(self, call: Call, rule: Rule, *, amount: int, conversation: str) -> Want:
-        span = self._spans[rule.measure]
         if rule.measure is Measure.CONVERSATION:
             cost = self._spent.in_conversation(call.caller.user_id, conversation)
-            return Want(rule, f"{rule.key}:{conversation}", span, amount, cost)
-        spent = self._spent.under(rule, span) if rule.money else None
-        return Want(rule, f"{rule.key}:{span.start}", span, amount, spent)
+            return Want(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], amount, cost)
+        known = self._counted.get(rule.key)
+        if known is None:
+            span = self._spans[rule.measure]
+            spent = self._spent.under(rule, span) if rule.money else None
+            known = self._counted[rule.key] = f"{rule.key}:{span.start}", span, spent
+        key, span, spent = known
+        return Want(rule, key, span, amount, spent)
 
 
 def _money(call: Call, guess: Usage, prices: tuple[Price, ...], now: float) -> int:

@@ -26,14 +26,15 @@ Headers = list[tuple[str, str]]
 
 def headers(wants: list[Want], used: list[int], *, protocol: Protocol, now: float) -> Headers:
     """Return the headers for what is left of requests and tokens, each of the tightest limit."""
+    tightest: dict[str, tuple[int, Want]] = {}
+    for want, n in zip(wants, used, strict=True):
+        name = NAMES.get(want.rule.measure)
+        left = want.rule.most - n
+        if name is not None and (name not in tightest or left < tightest[name][0]):
+            tightest[name] = left, want
     told: Headers = []
-    for measure, name in NAMES.items():
-        rooms = [
-            (want.rule.most - n, want) for want, n in zip(wants, used, strict=True) if want.rule.measure is measure
-        ]
-        if rooms:
-            left, want = min(rooms, key=lambda room: room[0])
-            told += _headers(name, want, max(0, left), protocol=protocol, now=now)
+    for name, (left, want) in tightest.items():
+        told += _headers(name, want, max(0, left), protocol=protocol, now=now)
     return told
 
 
