@@ -19,6 +19,20 @@ function addCopyButton(block) {
 // Browsers give pages the clipboard only on https and on this machine.
 if (navigator.clipboard) document.querySelectorAll(".code").forEach(addCopyButton);
 
+// The browser's time zone is proposed where it isn't the chosen one; a click takes it into the form.
+document.querySelectorAll("[data-browsers-zone]").forEach((proposal) => {
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const select = proposal.closest("form").querySelector("select");
+  const button = proposal.querySelector("button");
+  if (select.value === here || ![...select.options].some((option) => option.value === here)) return;
+  button.textContent = here;
+  button.addEventListener("click", () => {
+    select.value = here;
+    proposal.hidden = true;
+  });
+  proposal.hidden = false;
+});
+
 // A second click while the first is under way sends nothing. The button is only marked, so that its value is sent.
 document.querySelectorAll("form").forEach((form) => {
   form.addEventListener("submit", (event) => {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import render_template
@@ -13,8 +13,8 @@ from app.admin.warnings import warnings
 from app.services import accounts, catalog, glance, reports
 from app.services import upstreams as service
 from app.services.context import context
-from app.services.posting import hour_of
 from app.services.reports import Scope
+from app.web import times
 from app.web.charts import bars
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def overview() -> ResponseReturnValue:
     """Show warnings, the last day's traffic, what failed, what was slow, and how each upstream is."""
     models = catalog.list_models()  # first: reading it lets go of what was loaded beside its upstreams
     upstreams = service.list_all()
-    known, now = states(upstreams), datetime.now(UTC)
-    trend = reports.trend(Scope(), "hour", hour_of(now) - timedelta(hours=HOURS - 1), HOURS)
+    known, now = states(upstreams), times.now()
+    trend = reports.trend(Scope(), "hour", now - timedelta(hours=HOURS - 1), now)
     return render_template(
         "admin/overview.html",
         warnings=warnings(upstreams, models),

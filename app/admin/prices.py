@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -19,6 +18,7 @@ from app.services import prices as service
 from app.services.prices import PriceError
 from app.web.forms import Form, LineField, optional
 from app.web.people import password_again, person
+from app.web.times import begin_of, end_of
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -73,7 +73,7 @@ def model_prices(model_id: int) -> ResponseReturnValue:
     form = PriceForm()
     if form.validate_on_submit():
         day = form.valid_from.data
-        start = datetime.combine(day, time(), UTC) if day else None
+        start = begin_of(day) if day else None
         try:
             service.put(model_id, form.tariff, valid_from=start, actor=person().user)
         except PriceError as error:
@@ -118,8 +118,8 @@ def reprice() -> ResponseReturnValue:
     form = RepriceForm()
     outcome = None
     if form.validate_on_submit() and form.since.data and form.until.data:
-        begin = datetime.combine(form.since.data, time(), UTC)
-        end = datetime.combine(form.until.data, time(), UTC) + timedelta(days=1)
+        begin = begin_of(form.since.data)
+        end = end_of(form.until.data)
         if request.form.get("sure"):
             done = repricing.apply(begin, end, model=form.model.data or "", actor=person().user)
             flash(_("%(count)d records are paid again.", count=done.changed), "good")

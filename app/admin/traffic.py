@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import abort, redirect, render_template, request, url_for
@@ -12,7 +11,7 @@ from app.extensions import db
 from app.services import accounts, history, reports, upstreams
 from app.services.invoice import invoice
 from app.services.reports import Scope
-from app.web import records
+from app.web import records, times
 from app.web.people import password_again
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def requests() -> ResponseReturnValue:
         if found is not None:
             return redirect(url_for("admin.request_record", record_id=found.id))
     page = history.page(records.asked(), after=records.cursor())
-    now = datetime.now(UTC)
+    now = times.now()
     return render_template(
         "admin/requests.html",
         page=page,
@@ -72,5 +71,5 @@ def requests_csv() -> ResponseReturnValue:
 @password_again
 def sums_csv(by: str) -> ResponseReturnValue:
     """Export the sums of a month, by whatever is asked for."""
-    begin = reports.days_ago(HOURS_DAYS, datetime.now(UTC))
+    begin = reports.days_ago(HOURS_DAYS, times.now())
     return records.sums_csv(f"requests-{by}.csv", by, reports.grouped(Scope(), by, begin))

@@ -1,4 +1,4 @@
-"""One's own account: password, language, signed-in browsers."""
+"""One's own account: password, language, time zone, signed-in browsers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import refresh
 
 from app.console import blueprint
-from app.console.forms import LocaleForm, PasswordForm
+from app.console.forms import LocaleForm, PasswordForm, TimeZoneForm
 from app.services import accounts, passwords, second_factor, sign_ins
 from app.web.people import person
 from app.web.tries import ENTERED, one_try
@@ -60,6 +60,27 @@ def change_language() -> ResponseReturnValue:
     return _page(locale=form)
 
 
+@blueprint.post("/account/time-zone")
+def change_time_zone() -> ResponseReturnValue:
+    """Keep the zone that one's pages tell times in."""
+    form = TimeZoneForm()
+    if form.validate_on_submit():
+        accounts.set_time_zone(person().user, form.time_zone.data)
+        flash(_("Times are told in %(zone)s now.", zone=form.time_zone.data), "good")
+        return redirect(url_for("console.account"))
+    return _page(time_zone=form)
+
+
+@blueprint.post("/account/sign-ins/<name>/end")
+def end_sign_in(name: str) -> ResponseReturnValue:
+    """Sign one browser out, this one too."""
+    if sign_ins.end_one(person().user, name):
+        flash(_("That browser is signed out."), "good")
+    else:
+        flash(_("That browser isn't signed in any more."), "warn")
+    return redirect(url_for("console.account"))
+
+
 @blueprint.post("/account/end-others")
 def end_others() -> ResponseReturnValue:
     """Sign out every other browser."""
@@ -68,13 +89,18 @@ def end_others() -> ResponseReturnValue:
     return redirect(url_for("console.account"))
 
 
-def _page(*, password: PasswordForm | None = None, locale: LocaleForm | None = None) -> str:
+def _page(
+    *, password: PasswordForm | None = None, locale: LocaleForm | None = None, time_zone: TimeZoneForm | None = None
+) -> str:
     user = person().user
     return render_template(
         "console/account.html",
         user=user,
         password=password or PasswordForm(formdata=None),
         locale=locale or LocaleForm(formdata=None, locale=user.locale or ""),
+        time_zone=time_zone or TimeZoneForm(formdata=None, time_zone=user.time_zone or "UTC"),
         has_second_factor=second_factor.is_on(user.id),
-        browsers=[(each, sign_ins.is_this(each, person().secret)) for each in sign_ins.list_for(user)],
+        browsers=[
+            (each, sign_ins.name_of(each), sign_ins.is_this(each, person().secret)) for each in sign_ins.list_for(user)
+        ],
     )

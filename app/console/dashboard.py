@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import redirect, render_template, request, url_for
@@ -11,6 +10,7 @@ from app.console import blueprint
 from app.console.guide import steps
 from app.services import announcements, reports, tokens
 from app.services.reports import Scope
+from app.web import times
 from app.web.bars import standings_of
 from app.web.charts import bars
 from app.web.people import person
@@ -31,13 +31,12 @@ PERIODS = (1, 7, 30)
 def dashboard() -> ResponseReturnValue:
     """Show the guide while something is missing, then what happened last."""
     mine = tokens.list_for(person().user)
-    now = datetime.now(UTC)
+    now = times.now()
     asked = request.args.get("days", default=7, type=int)
     days = asked if asked in PERIODS else 7
     scope = Scope(user_id=person().user.id)
     begin = reports.days_ago(days - 1, now)
-    by, count = ("hour", 24) if days == 1 else ("day", days)
-    trend = reports.trend(scope, by, begin, count)
+    trend = reports.trend(scope, "hour" if days == 1 else "day", begin, reports.days_ago(-1, now))
     live = [token for token in mine if token.revoked_at is None]
     return render_template(
         "console/dashboard.html",

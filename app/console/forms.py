@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
@@ -21,9 +21,11 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.web.forms import Form, LineField, SecretField, offer, optional, required, too_long
 from app.web.locale import LANGUAGES
+from app.web.times import end_of, places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 CURRENT = {"autocomplete": "current-password"}
 CODE = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
@@ -93,6 +95,17 @@ class LocaleForm(Form):
         offer(self.locale, {"": _("As the browser asks"), **LANGUAGES})
 
 
+class TimeZoneForm(Form):
+    """Where one's days begin."""
+
+    time_zone = SelectField(_l("Time zone"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        grouped = {area: [(name, name) for name in names] for area, names in places().items()}
+        self.time_zone.choices = {"UTC": [("UTC", "UTC")], **grouped}
+
+
 class TokenForm(Form):
     """A new token. ``once`` holds its sealed secret-to-be, so that a form sent twice makes one token."""
 
@@ -115,9 +128,9 @@ class TokenForm(Form):
 
     @property
     def expires_at(self) -> datetime | None:
-        """The last moment of the chosen day, in UTC."""
+        """The last second of the chosen day."""
         day = self.expires_on.data
-        return datetime.combine(day, time(23, 59, 59), UTC) if day else None
+        return end_of(day) - timedelta(seconds=1) if day else None
 
     @property
     def wanted_models(self) -> list[str] | None:

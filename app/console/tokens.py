@@ -16,7 +16,7 @@ from app.services import reports
 from app.services import tokens as service
 from app.services.reports import Scope
 from app.services.tokens import Minted, TokenError
-from app.web import reveal
+from app.web import reveal, times
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SPEND_DAYS = 30
 @blueprint.get("/tokens")
 def tokens() -> ResponseReturnValue:
     """List the visitor's tokens, revoked ones for a month more."""
-    now = datetime.now(UTC)
+    now = times.now()
     begin = reports.days_ago(SPEND_DAYS - 1, now)
     return render_template(
         "console/tokens.html",
@@ -78,7 +78,7 @@ def token(token_id: int) -> ResponseReturnValue:
     """Change what a token may do; its secret stays."""
     found = _mine(token_id, alive=True)
     names = [name for name, _kinds in served_models()]
-    ends = found.expires_at
+    ends = found.expires_at and found.expires_at.astimezone(times.zone())
     form = TokenForm(
         [*names, *(name for name in found.models or () if name not in names)],
         data={

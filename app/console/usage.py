@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import abort, render_template, request
@@ -12,7 +11,7 @@ from app.extensions import db
 from app.services import history, reports, tokens
 from app.services.invoice import invoice
 from app.services.reports import Scope
-from app.web import records
+from app.web import records, times
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def usage() -> ResponseReturnValue:
     """List the visitor's requests, and the sums of today, a week and a month."""
     mine = person().user.id
     page = history.page(records.asked(user_id=mine), after=records.cursor())
-    now = datetime.now(UTC)
+    now = times.now()
     return render_template(
         "console/usage.html",
         page=page,
@@ -77,7 +76,7 @@ def usage_csv() -> ResponseReturnValue:
 def usage_sums_csv(step: str) -> ResponseReturnValue:
     """Export the visitor's sums by the hour (of a month) or by the day (of a year)."""
     days = HOURS_DAYS if step == "hours" else 12 * HOURS_DAYS
-    begin = reports.days_ago(days, datetime.now(UTC))
+    begin = reports.days_ago(days, times.now())
     by = step.removesuffix("s")
     scope = Scope(user_id=person().user.id, model=request.args.get("model", "")[:200])
     return records.sums_csv(f"usage-{step}.csv", by, reports.grouped(scope, by, begin))

@@ -22,6 +22,8 @@ class User(Declarable, Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16), default="user")
     locale: Mapped[str | None] = mapped_column(String(16))
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    """An IANA name; None is UTC."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     read_announcement: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))

@@ -121,6 +121,12 @@ def set_locale(user: User, locale: str | None) -> None:
     db.session.commit()
 
 
+def set_time_zone(user: User, time_zone: str) -> None:
+    """Keep the zone that ``user`` reads times in."""
+    user.time_zone = time_zone
+    db.session.commit()
+
+
 def list_users() -> list[User]:
     """Return everybody, by address."""
     return list(db.session.scalars(select(User).order_by(User.email)))

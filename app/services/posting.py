@@ -106,13 +106,13 @@ def _share(row: Row) -> tuple[int, ...]:
 
 
 def hour_of(at: datetime) -> datetime:
-    """Return the hour of a moment."""
-    return at.replace(minute=0, second=0, microsecond=0)
+    """Return the hour of a moment, by UTC."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def day_of(at: datetime) -> datetime:
     """Return the day of a moment, by UTC."""
-    return hour_of(at.astimezone(UTC)).replace(hour=0)
+    return hour_of(at).replace(hour=0)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -14,9 +14,12 @@ from app.services import posting
 from app.services.posting import SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import tzinfo
 
     from app.models import User
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -82,29 +85,43 @@ def last_requests(user: User, limit: int) -> list[Record]:
 
 def totals(scope: Scope, begin: datetime, end: datetime | None = None) -> Totals:
     """Return the sums from the hour of ``begin`` to the hour of ``end`` (not included)."""
-    return _totals(db.session.execute(_within(scope, begin, end, table=_table(begin, end))).one())
+    found = Totals()
+    for table, first, last in _parts(begin, end):
+        found.add(_totals(db.session.execute(_within(scope, first, last, table=table)).one()))
+    return found
 
 
 def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None) -> list[tuple[Any, Totals]]:
-    """Return the sums by ``model``, ``user_id``, ``token_id``, ``upstream_id``, ``hour`` or ``day``, in their order."""
-    table = _table(begin, end, finest=by == "hour")
-    column = Rollup.hour if by == "day" and table is Rollup else getattr(table, by)
-    rows = db.session.execute(_within(scope, begin, end, table=table, by=column).group_by(column).order_by(column))
-    found = [(row[0], _totals(row)) for row in rows]
-    return list(_by_day(found)) if by == "day" and table is Rollup else found
+    """Return the sums by ``model``, ``user_id``, ``token_id``, ``upstream_id``, ``hour`` or ``day``, in their order.
+
+    Hours are those of UTC; days are those of the zone of ``begin``.
+    """
+    if by in {"hour", "day"}:
+        return list(_by_time(scope, by, begin, end))
+    found: dict[Any, Totals] = {}
+    for table, first, last in _parts(begin, end):
+        for key, sums in _grouped(scope, table, by, begin=first, end=last):
+            found.setdefault(key, Totals()).add(sums)
+    return sorted(found.items())
 
 
-def trend(scope: Scope, by: str, begin: datetime, count: int) -> list[tuple[str, Totals]]:
-    """Return the sums of so many hours or days from ``begin`` on, each with its label, gaps filled with nothing."""
-    step, shape = (timedelta(hours=1), "%H:00") if by == "hour" else (timedelta(days=1), "%m-%d")
-    found = dict(grouped(scope, by, begin))
-    moments = [begin + n * step for n in range(count)]
-    return [(moment.strftime(shape), found.get(moment, Totals())) for moment in moments]
+def trend(scope: Scope, by: str, begin: datetime, end: datetime) -> list[tuple[str, Totals]]:
+    """Return the sums of each hour or day from that of ``begin`` until ``end``, gaps filled with nothing.
+
+    Labels and days are those of the zone of ``begin``.
+    """
+    found, moments = dict(grouped(scope, by, begin)), []
+    moment, step = (begin, timedelta(days=1)) if by == "day" else (posting.hour_of(begin), timedelta(hours=1))
+    while moment < end:
+        moments.append(moment)
+        moment += step
+    shape = "%m-%d" if by == "day" else "%H:%M"
+    return [(each.astimezone(begin.tzinfo).strftime(shape), found.get(each, Totals())) for each in moments]
 
 
 def days_ago(days: int, now: datetime) -> datetime:
-    """Return the beginning of the day (UTC) so many days before today."""
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    """Return the beginning of the day so many days before today, in the zone of ``now``."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) - timedelta(days=days)
 
 
 def conversations(user_id: int, *, before: datetime | None = None, limit: int = 50) -> list[Talk]:
@@ -123,16 +140,41 @@ def conversation(user_id: int, keys: list[str]) -> Talk | None:
     return None if row is None else _talk(row)
 
 
-def _table(begin: datetime, end: datetime | None, *, finest: bool = False) -> Any:
-    """Return the sums to read: those of days where whole days by UTC are meant, for they are few."""
-    whole = begin == posting.day_of(begin) and (end is None or end == posting.day_of(end))
-    return DailyRollup if whole and not finest else Rollup
+def _parts(begin: datetime, end: datetime | None) -> Iterator[tuple[Any, datetime, datetime | None]]:
+    """Yield the sums to read, and from when to when: those of whole days by UTC, for they are few, and hours around."""
+    first = posting.day_of(begin.astimezone(UTC) + DAY - timedelta.resolution)
+    last = end and posting.day_of(end)
+    if last is not None and last < first:
+        yield Rollup, begin, end
+        return
+    if begin < first:
+        yield Rollup, begin, first
+    if last is None or first < last:
+        yield DailyRollup, first, last
+    if end is not None and last is not None and last < end:
+        yield Rollup, last, end
 
 
-def _by_day(hours: list[tuple[datetime, Totals]]) -> Iterator[tuple[datetime, Totals]]:
+def _by_time(scope: Scope, by: str, begin: datetime, end: datetime | None) -> Iterator[tuple[datetime, Totals]]:
+    if by == "day" and begin.tzinfo is UTC and all(table is DailyRollup for table, *_ in _parts(begin, end)):
+        return _grouped(scope, DailyRollup, "day", begin=begin, end=end)
+    hours = _grouped(scope, Rollup, "hour", begin=begin, end=end)
+    return hours if by == "hour" else _by_day(hours, begin.tzinfo)
+
+
+def _grouped(
+    scope: Scope, table: Any, by: str, *, begin: datetime, end: datetime | None
+) -> Iterator[tuple[Any, Totals]]:
+    column = getattr(table, by)
+    rows = db.session.execute(_within(scope, begin, end, table=table, by=column).group_by(column).order_by(column))
+    return ((row[0], _totals(row)) for row in rows)
+
+
+def _by_day(hours: Iterable[tuple[datetime, Totals]], zone: tzinfo | None) -> Iterator[tuple[datetime, Totals]]:
+    """Yield sums of hours as sums of days; an hour across midnight, half of a zone's, is the new day's."""
     days: dict[datetime, Totals] = {}
     for hour, sums in hours:
-        days.setdefault(posting.day_of(hour), Totals()).add(sums)
+        days.setdefault(days_ago(0, (hour + HOUR - timedelta.resolution).astimezone(zone)), Totals()).add(sums)
     yield from days.items()
 
 
@@ -142,7 +184,7 @@ def _within(scope: Scope, begin: datetime, end: datetime | None, *, table: Any, 
     floor = posting.hour_of if table is Rollup else posting.day_of
     wanted = select(*sums if by is None else (by, *sums)).where(moment >= floor(begin))
     if end is not None:
-        wanted = wanted.where(moment < end)
+        wanted = wanted.where(moment < floor(end))
     if scope.user_id is not None:
         wanted = wanted.where(table.user_id == scope.user_id)
     if scope.token_id is not None:

@@ -26,6 +26,7 @@ ABSOLUTE = timedelta(days=14)
 HALF_LIFE = timedelta(minutes=10)
 TOUCH_EVERY = timedelta(minutes=1)
 USER_AGENT_LONGEST = 200
+NAME_LENGTH = 32
 
 
 def start(user: User, *, user_agent: str) -> str:
@@ -78,6 +79,21 @@ def end(secret: str) -> None:
     """Sign this browser out; its cookie is worth nothing from now on."""
     db.session.execute(delete(SignIn).where(SignIn.digest == _digest(secret)))
     db.session.commit()
+
+
+def name_of(sign_in: SignIn) -> str:
+    """Return what pages call a sign-in, of which nobody learns its secret or what is kept of that."""
+    return hashlib.sha256(sign_in.digest.encode()).hexdigest()[:NAME_LENGTH]
+
+
+def end_one(user: User, name: str) -> bool:
+    """Sign ``user`` out in the browser of this name; return whether there was one."""
+    for each in list_for(user):
+        if secrets.compare_digest(name_of(each), name):
+            db.session.delete(each)
+            db.session.commit()
+            return True
+    return False
 
 
 def end_others(user: User, *, keep: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.web import compression, cookies, errors, filters, guard, headers, locale, people, throttle
+from app.web import compression, cookies, errors, filters, guard, headers, locale, people, throttle, times
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,4 +22,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     throttle.init_app(app)
     locale.init_app(app)
     filters.init_app(app)
+    times.init_app(app)
     errors.init_app(app)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from babel.dates import format_timedelta
 from flask import request, url_for
-from flask_babel import format_datetime, format_decimal, format_percent, get_locale
+from flask_babel import format_decimal, format_percent, get_locale
 from flask_babel import gettext as _
 
 from app.models.base import utcnow
 from app.protocol.price import NANOS, dollars
+from app.web import times
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,8 +56,10 @@ def ago(at: datetime) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return ``at`` in full, in UTC."""
-    return f"{format_datetime(at, 'yyyy-MM-dd HH:mm:ss')} UTC"
+    """Return ``at`` in full, in the reader's zone, with its distance from UTC."""
+    there = at.astimezone(times.zone())
+    away = there.strftime("%z")
+    return f"{there:%Y-%m-%d %H:%M:%S} UTC" + ("" if away == "+0000" else f"{away[:3]}:{away[3:]}")
 
 
 def count(number: int | None) -> str:

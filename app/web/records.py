@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,9 +15,11 @@ from app.protocol.record import End
 from app.services import history
 from app.services.history import Filter
 from app.settings import VERSION
+from app.web import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import tzinfo
 
     from sqlalchemy import Engine
 
@@ -42,7 +44,6 @@ def asked(*, user_id: int | None = None) -> Filter:
     args = request.args
     stream = {"1": True, "0": False}.get(args.get("stream", ""))
     status = args.get("status", "")
-    until = _day(args.get("until", ""))
     return Filter(
         user_id=user_id if user_id is not None else _number(args.get("user", "")),
         token_id=_number(args.get("token", "")),
@@ -52,8 +53,8 @@ def asked(*, user_id: int | None = None) -> Filter:
         status=status if status in {"ok", "error"} or (len(status) == 3 and _number(status)) else "",
         stream=stream,
         end=args.get("end", "") if args.get("end") in ENDS else "",
-        since=_day(args.get("since", "")),
-        until=None if until is None else until + timedelta(days=1),
+        since=_day(args.get("since", ""), times.begin_of),
+        until=_day(args.get("until", ""), times.end_of),
     )
 
 
@@ -81,18 +82,20 @@ def written(after: Cursor | None) -> str:
 def records_csv(engine: Engine, wanted: Filter, *, internal: bool) -> Response:
     """Return all records that fit, streamed; ``internal`` adds which upstream served each."""
     columns = (*RECORD_COLUMNS, "upstream_id", "credential_id") if internal else RECORD_COLUMNS
-    portions = ([_record(row, columns) for row in rows] for rows in history.every(engine, wanted))
-    return _csv("requests.csv", (*columns, "cost_usd"), portions)
+    zone = times.zone()  # asked here: what follows is streamed when the request is over
+    portions = ([_record(row, columns, zone) for row in rows] for rows in history.every(engine, wanted))
+    return _csv("requests.csv", (_told_in(zone, "at"), *columns[1:], "cost_usd"), portions)
 
 
 def sums_csv(name: str, key: str, rows: Iterable[tuple[Any, Any]]) -> Response:
     """Return sums by hour, day, model or whatever ``key`` says."""
-    head = (key, "requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-    found = []
+    counted = ("requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    found, zone = [], times.zone()
     for by, sums in rows:
-        counts = [getattr(sums, column) for column in head[1:]]
-        found.append([_plain(by), *counts, exact_dollars(sums.cost_nanos)])
-    return _csv(name, (*head, "cost_usd"), iter([found]))
+        counts = [getattr(sums, column) for column in counted]
+        found.append([_plain(by, zone), *counts, exact_dollars(sums.cost_nanos)])
+    first = _told_in(zone, key) if key in {"hour", "day"} else key
+    return _csv(name, (first, *counted, "cost_usd"), iter([found]))
 
 
 def bundle(record: Any, attempts: Iterable[Any], *, internal: bool) -> str:
@@ -127,14 +130,19 @@ def _safe(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(RISKY) else cell
 
 
-def _record(row: Any, columns: tuple[str, ...]) -> list[Any]:
+def _told_in(zone: tzinfo, heading: str) -> str:
+    """Return the heading of a column of moments, which tells their zone where it isn't everybody's."""
+    return heading if zone is UTC else f"{heading} ({zone})"
+
+
+def _record(row: Any, columns: tuple[str, ...], zone: tzinfo) -> list[Any]:
     cost = "" if row.cost_nanos is None else exact_dollars(row.cost_nanos)
-    return [*(_plain(getattr(row, name)) for name in columns), cost]
+    return [*(_plain(getattr(row, name), zone) for name in columns), cost]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, zone: tzinfo) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
+        return value.astimezone(zone).isoformat(timespec="milliseconds")
     return "" if value is None else value
 
 
@@ -142,8 +150,9 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
-def _day(text: str) -> datetime | None:
+def _day(text: str, border: Callable[[date], datetime]) -> datetime | None:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return border(day) if date.min < day < date.max else None  # the first and the last aren't whole in every zone

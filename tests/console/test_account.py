@@ -51,3 +51,26 @@ def test_somebody_elses_browsers_are_not_shown(app, alice_there, people):
     Browser(app).sign_in("admin@example.com")
     rows = alice_there.get("/account").soup.find("caption", string="Signed-in browsers").parent.tbody.find_all("tr")
     assert len(rows) == 1
+
+
+@pytest.mark.acceptance("C-5")
+def test_each_browser_is_ended_by_itself(app, alice_there):
+    one, two = Browser(app).sign_in(ALICE), Browser(app).sign_in(ALICE)
+    page = alice_there.get("/account")
+    ends = [form["action"] for form in page.soup.select("form[action^='/account/sign-ins/']")]
+    assert len(ends) == 2, "not this one: signing out does that"
+    assert alice_there.press("/account", ends[0]).location == "/account"
+    assert "That browser is signed out." in alice_there.get("/account").text
+    alive = [browser for browser in (one, two) if browser.get("/account").status == 200]
+    assert len(alive) == 1
+    assert alice_there.get("/account").status == 200
+    alice_there.post(ends[0], {"csrf_token": alice_there.token()})
+    assert "isn't signed in any more" in alice_there.get("/account").text
+
+
+@pytest.mark.acceptance("C-5")
+def test_nobody_ends_a_sign_in_of_somebody_else(app, alice_there, admin_there):
+    Browser(app).sign_in("admin@example.com")
+    (theirs,) = [f["action"] for f in admin_there.get("/account").soup.select("form[action^='/account/sign-ins/']")]
+    alice_there.post(theirs, {"csrf_token": alice_there.token()})
+    assert admin_there.get("/account").soup.select(f"form[action='{theirs}']")

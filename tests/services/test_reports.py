@@ -1,6 +1,7 @@
 """What pages tell about requests."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -91,7 +92,36 @@ def test_conversations_are_told_the_last_heard_of_first(sums):
     assert reports.conversation(2, ["b" * 32]) is None
 
 
-def test_days_begin_by_utc():
+def test_days_begin_in_the_zone_that_is_asked_in():
     now = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
     assert reports.days_ago(0, now).isoformat() == "2026-03-01T00:00:00+00:00"
     assert reports.days_ago(1, now).isoformat() == "2026-02-28T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu"])
+def test_sums_of_any_zones_days_are_those_of_its_hours(ctx, zone):
+    """Whole days by UTC are read from the sums of days: what is told is the same as by the hour."""
+    notes = [record(n, at=NOW - n * 7 * HOUR, cost=n, model="mn"[n % 2]) for n in range(1, 90)]
+    with db.engine.begin() as connection:
+        posting.post(connection, notes, again=False)
+    now = datetime.fromtimestamp(NOW, ZoneInfo(zone))
+    for days in (0, 1, 7):
+        begin = posting.hour_of(reports.days_ago(days, now))
+        expected = sum(
+            n for n in range(1, 90) if posting.hour_of(datetime.fromtimestamp(NOW - n * 7 * HOUR, UTC)) >= begin
+        )
+        assert reports.totals(Scope(), reports.days_ago(days, now)).cost_nanos == expected
+        by_model = reports.grouped(Scope(), "model", reports.days_ago(days, now))
+        assert sum(sums.cost_nanos for _, sums in by_model) == expected
+        by_day = reports.grouped(Scope(), "day", reports.days_ago(days, now))
+        assert sum(sums.cost_nanos for _, sums in by_day) == expected
+        assert all(day == reports.days_ago(0, day) for day, _ in by_day)
+        told = reports.trend(Scope(), "day", reports.days_ago(days, now), reports.days_ago(-1, now))
+        assert sum(sums.cost_nanos for _, sums in told) == expected
+        assert len(told) == days + 1
+    begin, end = reports.days_ago(9, now), reports.days_ago(2, now)
+    parts = [
+        reports.totals(Scope(), reports.days_ago(d, now), reports.days_ago(d - 1, now)).cost_nanos
+        for d in range(9, 2, -1)
+    ]
+    assert reports.totals(Scope(), begin, end).cost_nanos == sum(parts)

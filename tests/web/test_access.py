@@ -38,6 +38,8 @@ RULES = {
     "/account/password": SIGNED_IN,
     "/account/language": SIGNED_IN,
     "/account/end-others": SIGNED_IN,
+    "/account/time-zone": SIGNED_IN,
+    "/account/sign-ins/<name>/end": SIGNED_IN,
     "/account/second-factor": SIGNED_IN,
     "/account/second-factor/on": SIGNED_IN,
     "/account/second-factor/off": SIGNED_IN,

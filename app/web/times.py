@@ -1,0 +1,70 @@
+"""The reader's time: in which zone pages tell moments, and where the days begin that somebody picks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from flask import g
+
+from app.web.people import person
+
+if TYPE_CHECKING:
+    from datetime import date, tzinfo
+
+    from flask import Flask
+
+UNPLACED = "Etc", "SystemV", "posix", "right"
+"""Areas of names that are no places on earth."""
+
+
+def init_app(app: Flask) -> None:
+    """Let templates name the reader's zone."""
+    app.jinja_env.globals.update(time_zone=name)
+
+
+@cache
+def places() -> dict[str, list[str]]:
+    """Return the names of all time zones of places, by continent or ocean."""
+    found: dict[str, list[str]] = {}
+    for each in sorted(available_timezones()):
+        area, _, place = each.partition("/")
+        if place and area not in UNPLACED:
+            found.setdefault(area, []).append(each)
+    return found
+
+
+def zone() -> tzinfo:
+    """Return the zone of whoever reads; UTC for strangers, for those who chose none, and while nobody can be asked."""
+    if g.get("failed") or not person().is_authenticated:
+        return UTC
+    return _known(person().user.time_zone or "UTC")
+
+
+def name() -> str:
+    """Return what the reader's zone is called."""
+    return str(zone())
+
+
+def now() -> datetime:
+    """Return the present moment in the reader's zone."""
+    return datetime.now(zone())
+
+
+def begin_of(day: date) -> datetime:
+    """Return when a day begins for the reader."""
+    return datetime.combine(day, time(), zone())
+
+
+def end_of(day: date) -> datetime:
+    """Return when a day is over for the reader."""
+    return begin_of(day + timedelta(days=1))
+
+
+def _known(wanted: str) -> tzinfo:
+    try:
+        return UTC if wanted == "UTC" else ZoneInfo(wanted)
+    except (ZoneInfoNotFoundError, ValueError):  # known when it was chosen, on another machine
+        return UTC
