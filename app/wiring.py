@@ -56,6 +56,7 @@ from app.services.shared_counters import SharedCounters
 from app.services.spent import Spent
 from app.services.standing import Standings
 from app.services.traces import Traces
+from app.services.unread import Unread
 from app.services.vault import Vault
 from app.settings import Settings
 from app.upstreams.codex_account import token_url
@@ -142,7 +143,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         router=router,
         ledger=Ledger(engine, pen, calls, directory, limits, listeners=_listeners(settings, meter, traces)),
         limits=limits,
-        connector=Connector(attempts, accounts, attempts_max=settings.attempts_max),
+        connector=Connector(
+            attempts, accounts, Unread(board, life_s=settings.affinity_s), attempts_max=settings.attempts_max
+        ),
         watch=watch,
         drain=drain,
     )

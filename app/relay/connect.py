@@ -16,7 +16,7 @@ from app.protocol.sealed import is_unreadable
 from app.relay.attempt import AttemptError, Attempts
 from app.relay.link import Link, cut_error
 from app.relay.mend import Mender
-from app.relay.ports import Accounts, Offer
+from app.relay.ports import Accounts, Offer, Unread
 from app.relay.trace import Trace
 from app.relay.unseal import Unsealer
 from app.relay.watch import Live
@@ -41,10 +41,12 @@ class _Asked(NamedTuple):
 class Connector:
     """Opens calls."""
 
-    def __init__(self, attempts: Attempts, accounts: Mapping[str, Accounts], *, attempts_max: int) -> None:
+    def __init__(
+        self, attempts: Attempts, accounts: Mapping[str, Accounts], unread: Unread, *, attempts_max: int
+    ) -> None:
         self._attempts = attempts
         self._mender = Mender()
-        self._unsealer = Unsealer()
+        self._unsealer = Unsealer(unread)
         self._accounts = accounts
         self._attempts_max = attempts_max
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from app.protocol.call import Call, Caller, Owned, Place, Target
@@ -96,6 +96,16 @@ class Accounts(Protocol):
 
     def allowance(self, place: Place) -> float:
         """Return how willing the account is to take a new conversation, from 0 (none left) to 1 (all of it)."""
+
+
+class Unread(Protocol):
+    """What each account was found not to read of sealed state, by its marks."""
+
+    def by(self, place: Place) -> Collection[bytes]:
+        """Return the marks of what an account can't read."""
+
+    def learned(self, place: Place, marks: Iterable[bytes]) -> None:
+        """Take note of more."""
 
 
 class Ticket(Protocol):

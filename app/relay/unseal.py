@@ -1,4 +1,4 @@
-"""Remembers which account can't read what, so that a conversation that moved is refused for it once, and not each time.
+"""Leaves out what an account can't read, so that a conversation that moved is refused for it once, and not each time.
 
 What a conversation's new account seals itself stays in: only what was refused there is left out.
 """
@@ -9,19 +9,18 @@ import msgspec
 
 from app.protocol.call import Call, Target
 from app.protocol.sealed import unsealed
-
-MARKS_MAX = 50_000
+from app.relay.ports import Unread
 
 
 class Unsealer:
-    """What each account was found not to read, the most recent last."""
+    """Goes by what each account was found not to read."""
 
-    def __init__(self) -> None:
-        self._marks: dict[int, dict[bytes, None]] = {}
+    def __init__(self, unread: Unread) -> None:
+        self._unread = unread
 
     def prepared(self, call: Call, target: Target) -> Call | None:
         """Return the call without what this account is known not to read; None where nothing is."""
-        known = self._marks.get(target.place.credential_id)
+        known = self._unread.by(target.place)
         found = unsealed(call, known) if known else None
         return None if found is None else msgspec.structs.replace(call, body=found.body)
 
@@ -30,10 +29,5 @@ class Unsealer:
         found = unsealed(call)
         if found is None:
             return None
-        known = self._marks.setdefault(target.place.credential_id, {})
-        for mark in found.marks:
-            known.pop(mark, None)
-            known[mark] = None
-        while len(known) > MARKS_MAX:
-            del known[next(iter(known))]
+        self._unread.learned(target.place, found.marks)
         return msgspec.structs.replace(call, body=found.body)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import islice
 from typing import Any
 
 import gevent
@@ -21,6 +22,8 @@ from app.services.shared import AWAY, Breaker, channel
 PREFIX = "realms:board:"
 AT_ONCE = 500
 WAITING_MAX = 20_000
+CATCH_UP_S = 2.0
+"""A worker that begins waits so long for what the others know; calls come to it after that."""
 log = structlog.get_logger()
 
 
@@ -52,6 +55,7 @@ class SharedBoard:
         self._waiting: dict[tuple[str, str], News] = {}
         self._released: list[str] = []
         self._wake = Event()
+        self._caught_up = Event()
 
     @property
     def away(self) -> bool:
@@ -59,9 +63,10 @@ class SharedBoard:
         return self._breaker.away
 
     def start(self) -> None:
-        """Begin to tell and to listen, in this worker's hub."""
+        """Begin to tell and to listen, in this worker's hub; what the others know is known here afterwards."""
         gevent.spawn(self._tell_for_ever)
         gevent.spawn(self._listen_for_ever)
+        self._caught_up.wait(CATCH_UP_S)
 
     def catch_up(self) -> None:
         """Take in now what the others told before; while Redis is away that is nothing."""
@@ -134,12 +139,14 @@ class SharedBoard:
                 with self._listener() as listener:
                     listener.subscribe(self._channel)
                     self._catch_up()
+                    self._caught_up.set()
                     while True:
                         message = listener.get_message(timeout=5.0)
                         if message is not None:
                             self._hear(message["data"])
             except AWAY as error:
                 self._breaker.failed(error)
+                self._caught_up.set()  # there is nobody to wait for
                 gevent.sleep(1.0)
 
     def _listener(self) -> Any:
@@ -148,9 +155,9 @@ class SharedBoard:
     def _catch_up(self) -> None:
         """Take in what the others told before."""
         for topic in self._takes:
-            for name in self._client.scan_iter(f"{PREFIX}{topic}:*", count=1000):
-                told = self._client.get(name)
-                if told:
+            names = self._client.scan_iter(f"{PREFIX}{topic}:*", count=1000)
+            while some := list(islice(names, AT_ONCE)):
+                for told in filter(None, self._client.mget(some)):
                     self._hear(told)
 
     def _hear(self, told: Any) -> None:

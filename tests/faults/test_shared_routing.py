@@ -1,5 +1,6 @@
 """Two workers and their Redis: what one learns holds for both, and without Redis each goes on by itself."""
 
+import os
 import shutil
 import signal
 import socket
@@ -16,7 +17,9 @@ from app.services import allowances
 from tests import live
 from tests.contract.pairs import ALONE, asked, furnish, model_of, plan
 from tests.contract.sticking import add_twins, assert_they_stay
+from tests.contract.test_turns import GO_ON, QUESTION, sealed_at
 from tests.faults.clients import CHAT, RESPONSES, TALKS, call, name_of
+from tests.faults.test_standing import stopped
 from tests.live import until
 
 pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
@@ -90,6 +93,29 @@ def test_hundreds_of_conversations_stay_with_their_keys_whichever_worker_serves(
     told = assert_they_stay(house, sim, "two workers")
     with capsys.disabled():
         print(f"\nconversations on two workers: {told}")
+
+
+def test_what_an_account_cannot_read_is_found_out_once_for_all_workers(house, sim):
+    """Also for one that begins later."""
+    items = [QUESTION, sealed_at(sim, "sim-elsewhere"), GO_ON]
+
+    def tries_in(worker):
+        (other,) = {*house.workers()} - {worker}
+        with stopped(other):
+            asked = call(house, RESPONSES, model=ALONE, input=items, store=False, stream=False)
+        assert asked.status == 200
+        record = house.record(asked.request_id)["id"]
+        tries = house.rows(f"SELECT error FROM attempts WHERE record_id = '{record}' ORDER BY n")
+        return [each["error"] for each in tries]
+
+    one, other = house.workers()
+    assert tries_in(one) == ["mended_unsealed", ""]
+    time.sleep(0.1)
+    assert tries_in(other) == [""]
+    os.kill(one, signal.SIGKILL)
+    (new,) = until(lambda: {*house.workers()} - {one, other})
+    until(lambda: len(house.workers()) == 2)
+    assert tries_in(new) == [""]
 
 
 def test_both_come_back_by_one_trial(house, sim):

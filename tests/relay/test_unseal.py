@@ -5,8 +5,9 @@ import json
 from app.protocol.call import Call, Caller, Place, Target
 from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
-from app.relay import unseal as module
 from app.relay.unseal import Unsealer
+from app.services.board import Alone
+from app.services.unread import Unread
 
 HERE, THERE = (Target(Place(n, n, "openai", "http://a", "k")) for n in (1, 2))
 USER = {"role": "user", "content": "x"}
@@ -21,12 +22,16 @@ def a_call(*items):
     return Call(id="c", request_id="r", endpoint=BY_NAME["responses.create"], caller=Caller(1, 1, "m"), body=body)
 
 
+def an_unsealer():
+    return Unsealer(Unread(Alone(), life_s=60))
+
+
 def input_of(call):
     return json.loads(call.body.body)["input"]
 
 
 def test_what_was_refused_is_left_out_and_that_is_remembered_for_this_account():
-    unsealer, call = Unsealer(), a_call(sealed("a"))
+    unsealer, call = an_unsealer(), a_call(sealed("a"))
     assert unsealer.prepared(call, HERE) is None
     assert input_of(unsealer.unsealed(call, HERE)) == [USER]
     assert input_of(unsealer.prepared(call, HERE)) == [USER]
@@ -34,7 +39,7 @@ def test_what_was_refused_is_left_out_and_that_is_remembered_for_this_account():
 
 
 def test_what_the_new_account_sealed_itself_stays():
-    unsealer = Unsealer()
+    unsealer = an_unsealer()
     unsealer.unsealed(a_call(sealed("theirs")), HERE)
     own = sealed("own")
     assert input_of(unsealer.prepared(a_call(sealed("theirs"), own), HERE)) == [own, USER]
@@ -42,14 +47,4 @@ def test_what_the_new_account_sealed_itself_stays():
 
 
 def test_where_nothing_is_sealed_there_is_nothing_to_try_again():
-    assert Unsealer().unsealed(a_call(), HERE) is None
-
-
-def test_it_remembers_so_much_and_no_more(monkeypatch):
-    monkeypatch.setattr(module, "MARKS_MAX", 5)
-    unsealer = Unsealer()
-    for n in range(20):
-        unsealer.unsealed(a_call(sealed(str(n))), HERE)
-    assert len(unsealer._marks[1]) == 5
-    assert unsealer.prepared(a_call(sealed("19")), HERE) is not None
-    assert unsealer.prepared(a_call(sealed("0")), HERE) is None
+    assert an_unsealer().unsealed(a_call(), HERE) is None

@@ -111,11 +111,15 @@ def test_a_claim_is_one_workers_alone(pair):
     took(lambda: other.ask("claim", "u:1") == "True")
 
 
-def test_who_comes_later_learns_what_still_holds(pair, start):
-    pair[0].ask("fail", "u:1", 0)
-    pair[0].ask("bind", "talk", 7)
+def test_who_comes_later_begins_with_what_still_holds(pair, start):
+    one, other = pair
+    one.ask("fail", "u:1", 0)
+    for n in range(1200):  # more than is fetched at once
+        one.ask("bind", f"talk{n}", n)
+    until(lambda: other.ask("bound", "talk1199") == "1199")
     late = start()
-    until(lambda: late.ask("state", "u:1") == "OUT" and late.ask("bound", "talk") == "7")
+    assert late.ask("state", "u:1") == "OUT"
+    assert [late.ask("bound", f"talk{n}") for n in range(1200)] == [str(n) for n in range(1200)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
