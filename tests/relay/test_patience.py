@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from app.relay.patience import Patience
 from app.relay.wire import Silence
@@ -31,35 +32,45 @@ def test_what_it_raises_is_raised():
         Patience(fails).begin()
 
 
-def interrupted(work):
+def interrupted(outcome):
+    """Return one whose work was interrupted, and what lets that go on."""
+    go_on = Event()
+
+    def work():
+        go_on.wait()
+        return outcome()
+
     patience = Patience(work)
-    gevent.spawn_later(0.02, patience.interrupt)
+    gevent.spawn(patience.interrupt)
     with pytest.raises(Silence):
         patience.begin()
-    return patience
+    return patience, go_on.set
 
 
 def test_work_goes_on_after_an_interruption():
-    patience = interrupted(lambda: gevent.sleep(0.1) or "late")
+    patience, go_on = interrupted(lambda: "late")
     assert patience.wait(0.01) is None
     assert not patience.over
+    go_on()
     assert patience.wait(5) == "late"
     assert patience.over
 
 
 def test_what_it_raises_late_is_raised_late():
     def fails():
-        gevent.sleep(0.1)
         raise ValueError("late")
 
-    patience = interrupted(fails)
+    patience, go_on = interrupted(fails)
+    go_on()
     with pytest.raises(ValueError, match="late"):
         patience.wait(5)
 
 
 def test_nobody_is_interrupted_twice_or_after_the_end():
-    patience = interrupted(lambda: gevent.sleep(0.1) or 1)
+    patience, go_on = interrupted(lambda: 1)
     patience.interrupt()
+    gevent.sleep(0)
+    go_on()
     assert patience.wait(5) == 1
     patience.interrupt()
     gevent.sleep(0.01)
@@ -67,6 +78,8 @@ def test_nobody_is_interrupted_twice_or_after_the_end():
 
 def test_what_comes_of_work_that_nobody_waits_for_any_more_is_disposed_of():
     got = []
-    interrupted(lambda: gevent.sleep(0.05) or "link").then(got.append)
-    gevent.sleep(0.2)
+    patience, go_on = interrupted(lambda: "link")
+    patience.then(got.append)
+    go_on()
+    assert patience.wait(5) == "link"
     assert got == ["link"]
