@@ -20,6 +20,7 @@ from wtforms.validators import EqualTo, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.web.forms import Form, LineField, SecretField, offer, optional, required, too_long
+from app.web.limits import AmountsForm
 from app.web.locale import LANGUAGES
 from app.web.times import end_of, places
 
@@ -106,7 +107,7 @@ class TimeZoneForm(Form):
         self.time_zone.choices = {"UTC": [("UTC", "UTC")], **grouped}
 
 
-class TokenForm(Form):
+class TokenForm(AmountsForm):
     """A new token. ``once`` holds its sealed secret-to-be, so that a form sent twice makes one token."""
 
     once = HiddenField()

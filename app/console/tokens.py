@@ -12,8 +12,9 @@ from app.console import blueprint
 from app.console.connect import public_url, served_models, suggested_model
 from app.console.forms import RevokeForm, RotateForm, TokenForm
 from app.console.snippets import PROOFS, render
-from app.services import reports
+from app.services import allowances, reports
 from app.services import tokens as service
+from app.services.fields import FieldError
 from app.services.reports import Scope
 from app.services.tokens import Minted, TokenError
 from app.web import reveal, times
@@ -89,6 +90,8 @@ def token(token_id: int) -> ResponseReturnValue:
             "networks": "\n".join(found.networks or ()),
         },
     )
+    if request.method == "GET":
+        form.show(allowances.present("token", token_id))
     if form.validate_on_submit():
         kept = ends is not None and form.expires_on.data == ends.date()
         try:
@@ -98,9 +101,10 @@ def token(token_id: int) -> ResponseReturnValue:
                 expires_at=ends if kept else form.expires_at,
                 models=form.wanted_models,
                 networks=form.wanted_networks,
+                most=form.most,
                 actor=person().user,
             )
-        except TokenError as error:
+        except FieldError as error:
             form.refuse(error)
         else:
             flash(_("Saved."), "good")
@@ -145,10 +149,11 @@ def _mint(form: TokenForm, secret: str) -> ResponseReturnValue | None:
             expires_at=form.expires_at,
             models=form.wanted_models,
             networks=form.wanted_networks,
+            most=form.most,
             actor=person().user,
             secret=secret,
         )
-    except TokenError as error:
+    except FieldError as error:
         form.refuse(error)
         return None
     return _show(minted)

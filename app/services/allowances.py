@@ -64,6 +64,12 @@ def list_for(scope: str, subject_id: int) -> list[Limit]:
     return list(db.session.scalars(mine.order_by(Limit.model)))
 
 
+def present(scope: str, subject_id: int, *, model: str = "") -> dict[Measure, int | None]:
+    """Return the limits of a subject on everything, or on one model, as ``put`` takes them."""
+    row = db.session.scalar(_wanted(scope, subject_id, model))
+    return {measure: getattr(row, measure.value, None) for measure in Measure}
+
+
 def list_all(scope: str) -> list[tuple[str, Limit]]:
     """Return every limit of a scope with its subject's name (a user's is the address), by that name."""
     subject = SUBJECTS[scope]
@@ -112,7 +118,7 @@ def put(
 def hand_on(old: Token, new: Token, *, actor: User) -> None:
     """Give a token the limits of the one that it follows, with what was used of them."""
     for limit in list_for("token", old.id):
-        most = {measure: getattr(limit, measure.value) for measure in Measure}
+        most = present("token", old.id, model=limit.model)
         put("token", new.id, model=limit.model, most=most, actor=actor, counted_as=limit.counted_as)
 
 

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +20,11 @@ from app.services import allowances, choices
 from app.services.changes import change
 from app.services.fields import FieldError, line
 from app.services.wording import say as _
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.protocol.limit import Measure
 
 PREFIX = "sk_"
 SHOW_REVOKED = timedelta(days=30)
@@ -54,14 +60,15 @@ def mint(
     expires_at: datetime | None = None,
     models: list[str] | None = None,
     networks: list[str] | None = None,
+    most: Mapping[Measure, int | None] | None = None,
     actor: User | None,
     secret: str | None = None,
 ) -> Minted:
     """Return a new token of ``user`` and its secret; ``models`` and ``networks`` None allow all of them.
 
     A form that may be sent twice brings the ``secret`` that ``new_secret`` made for it: the second time the answer is
-    the token that the first made. Raises ``TokenError``: no name, an end that has passed, an empty list of models,
-    what is no network.
+    the token that the first made. ``most`` are its limits, there from its first moment. Raises ``FieldError``: no name,
+    an end that has passed, an empty list of models, what is no network and no limit.
     """
     name = line(name, field="name", longest=100, refuse=TokenError)
     expires_at = _allowed_end(expires_at, None)
@@ -78,6 +85,7 @@ def mint(
             db.session.add(token)
             db.session.flush()
             told.after = _shown(token)
+            _limit(token, most, actor=actor)
     except IntegrityError:
         made = select(Token).where(Token.digest == digest(secret), Token.user_id == user.id)
         return Minted(db.session.scalars(made).one(), secret)
@@ -113,9 +121,10 @@ def update(
     expires_at: datetime | None,
     models: list[str] | None,
     networks: list[str],
+    most: Mapping[Measure, int | None] | None = None,
     actor: User,
 ) -> None:
-    """Change what a token is called and may do; its secret stays. Raises ``TokenError`` as ``mint`` does."""
+    """Change what a token is called, may do and may use; its secret stays. Raises ``FieldError`` as ``mint`` does."""
     name = line(name, field="name", longest=100, refuse=TokenError)
     expires_at = _allowed_end(expires_at, token)
     if models is not None and not models:
@@ -125,6 +134,7 @@ def update(
         told.before = _shown(token)
         token.name, token.expires_at, token.models, token.networks = name, expires_at, models, normal
         told.after = _shown(token)
+        _limit(token, most, actor=actor)
 
 
 def rotate(token: Token, *, overlap: timedelta, actor: User, secret: str) -> Minted:
@@ -161,6 +171,12 @@ def normal_networks(entered: list[str]) -> list[str] | None:
     if len(found) > NETWORKS_MAX:
         raise TokenError("networks", _("At most %(count)d ranges fit here.", count=NETWORKS_MAX))
     return found or None
+
+
+def _limit(token: Token, most: Mapping[Measure, int | None] | None, *, actor: User | None) -> None:
+    """Set what a token may use in all, inside a change, where that is asked for and another than now."""
+    if most is not None and most != allowances.present("token", token.id):
+        allowances.put("token", token.id, most=most, actor=actor)
 
 
 def _allowed_end(wanted: datetime | None, token: Token | None) -> datetime | None:

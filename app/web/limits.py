@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, request
 from flask_babel import gettext as _
@@ -18,16 +18,17 @@ from app.web.forms import Form, LineField, optional
 from app.web.people import person
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask.typing import ResponseReturnValue
 
 PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 MONEY = {**PLAIN, "inputmode": "decimal"}
 
 
-class LimitsForm(Form):
-    """All limits of one subject on one model, or on everything; an empty field is no limit."""
+class AmountsForm(Form):
+    """All limits of one subject, as forms of any kind hold them; an empty field is no limit."""
 
-    model = LineField(_l("Only for the model"), optional(200), render_kw=PLAIN)
     requests_minute = IntegerField(_l("Requests a minute"), [Optional()])
     tokens_minute = IntegerField(_l("Tokens a minute"), [Optional()])
     concurrent = IntegerField(_l("Requests at a time"), [Optional()])
@@ -42,13 +43,18 @@ class LimitsForm(Form):
         """What was entered, money in nano-dollars. Raises ``AllowanceError`` for what is no amount."""
         return {measure: self._entered(measure) for measure in Measure}
 
-    def show(self, limit: Any) -> None:
+    @property
+    def any_entered(self) -> bool:
+        """Whether a limit stands in the form, or what was entered for one is wrong."""
+        return any(self[measure.value].data not in {None, ""} or self[measure.value].errors for measure in Measure)
+
+    def show(self, most: Mapping[Measure, int | None]) -> None:
         """Fill in what is set."""
-        for measure in Measure:
-            value = getattr(limit, measure.value)
+        for measure, value in most.items():
             if value is not None and measure.is_money:
-                value = exact_dollars(value).rstrip("0").rstrip(".")
-            self[measure.value].data = value
+                self[measure.value].data = exact_dollars(value).rstrip("0").rstrip(".")
+            else:
+                self[measure.value].data = value
 
     def _entered(self, measure: Measure) -> int | None:
         value = self[measure.value].data
@@ -58,6 +64,12 @@ class LimitsForm(Form):
             return from_dollars(value)
         except ValueError:
             raise AllowanceError(measure.value, _("Enter an amount in dollars, such as 5 or 0.25.")) from None
+
+
+class LimitsForm(AmountsForm):
+    """Those on everything, or those on one model."""
+
+    model = LineField(_l("Only for the model"), optional(200), render_kw=PLAIN)
 
 
 def limits_page(scope: str, subject_id: int, *, title: str, back: str, up: str) -> ResponseReturnValue:
@@ -75,9 +87,7 @@ def limits_page(scope: str, subject_id: int, *, title: str, back: str, up: str) 
             return redirect(request.path)
     elif request.method == "GET":
         form.model.data = request.args.get("model", "")[:200]
-        for limit in rows:
-            if limit.model == form.model.data:
-                form.show(limit)
+        form.show(allowances.present(scope, subject_id, model=form.model.data))
     measures = [(measure, form[measure.value].label.text) for measure in Measure]
     return render_template(
         "limits.html", form=form, rows=rows, title=title, back=back, up=up, scope=scope, measures=measures

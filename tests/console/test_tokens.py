@@ -9,7 +9,7 @@ import pytest
 from app.extensions import db
 from app.models import DailyRollup, Token
 from app.models.base import utcnow
-from app.services import accounts, tokens
+from app.services import accounts, allowances, audit, tokens
 from app.services.reports import SUMS
 from app.web import reveal
 from tests.rooms import ADMIN, ALICE, Browser, filled, later
@@ -172,3 +172,47 @@ def test_the_list_shows_what_each_token_spent(app, alice_there, furnished):
         db.session.commit()
     cell = alice_there.get("/tokens").soup.find(attrs={"data-label": "Cost, 30 days"})
     assert (cell.get_text(strip=True), cell.a["href"]) == ("$1.50", "/usage?token=1")
+
+
+def limits_of(app, number):
+    with app.app_context():
+        return {m.value: most for m, most in allowances.present("token", number).items() if most is not None}
+
+
+def test_limits_are_set_with_the_token_and_changed_with_it(app, alice_there, furnished):
+    make(alice_there, requests_minute="60", money_day="2.50")
+    assert limits_of(app, 2) == {"requests_minute": 60, "money_day": 2_500_000_000}
+    page = alice_there.get("/tokens/2")
+    assert page.soup.find(id="money_day")["value"] == "2.5"
+    assert page.soup.find(id="requests_minute").find_parent("details").has_attr("open")
+    assert not alice_there.get("/tokens/1").soup.find(id="requests_minute").find_parent("details").has_attr("open")
+    alice_there.submit("/tokens/2", {"money_day": "", "concurrent": "3"})
+    assert limits_of(app, 2) == {"requests_minute": 60, "concurrent": 3}
+    assert alice_there.get("/tokens/2/limits").status == 200
+    alice_there.submit("/tokens/2", {"requests_minute": "", "concurrent": ""})
+    assert limits_of(app, 2) == {}
+
+
+def test_a_token_whose_limit_is_none_is_not_made(app, alice_there):
+    for field, value in (("money_day", "much"), ("requests_minute", "-1"), ("money_total", "-2")):
+        page = make(alice_there, **{field: value})
+        assert page.soup.find(id=field)["aria-invalid"] == "true"
+        assert page.soup.find(id=field).find_parent("details").has_attr("open")
+    assert mine(app) == []
+
+
+def test_an_old_form_sent_again_changes_no_limit(app, alice_there):
+    form = filled(alice_there.get("/tokens/new").form("/tokens/new"), {"name": "laptop", "requests_minute": "60"})
+    assert alice_there.post("/tokens/new", form).location == "/tokens/1/secret"
+    alice_there.submit("/tokens/1", {"requests_minute": "5"})
+    alice_there.post("/tokens/new", form)
+    assert limits_of(app, 1) == {"requests_minute": 5}
+
+
+def test_what_stays_as_it_is_is_not_audited_as_a_limit(app, alice_there):
+    make(alice_there, requests_minute="60")
+    alice_there.submit("/tokens/1", {"name": "desk"})
+    with app.app_context():
+        assert [entry.action for entry in audit.list_entries(limit=9)][:4] == [
+            "token.update", "token.create", "limits.set", "user.create",
+        ]  # fmt: skip
