@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from operator import attrgetter
-from typing import Any, cast
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Table, case, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -17,11 +17,12 @@ from app.protocol.usage import Usage
 from app.services.rows import insert_rows
 
 Row = dict[str, Any]
+_Share = tuple[int, ...]
+_Key = TypeVar("_Key", bound=tuple[Any, ...])
 SUMS = (
     "requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
     "reasoning_tokens", "cost_nanos", "unpriced", "total_ms",
 )  # fmt: skip
-_NOTHING = (0,) * len(SUMS)
 ROLLUP_KEY = ("hour", "user_id", "token_id", "model", "upstream_id")
 DAILY_KEY = ("day", *ROLLUP_KEY[1:])
 CONVERSATION_KEY = ("user_id", "key")
@@ -43,6 +44,14 @@ _OF_RECORD |= {column: f"usage.{name}" for column, name in _USAGE.items()}
 _OF_ATTEMPT = (
     "upstream_id", "credential_id", "status", "error", "first_byte_ms", "total_ms", "upstream_request_id",
 )  # fmt: skip
+_SUMMED = (
+    "at", "user_id", "token_id", "model", "upstream_id", "conversation", "status", "usage_state", "input_tokens",
+    "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
+    "cost_nanos", "total_ms",
+)  # fmt: skip
+"""The columns of a record that sums go by."""
+_summed_of_row = itemgetter(*_SUMMED)
+_summed_of_values = itemgetter(*(list(_OF_RECORD).index(name) for name in _SUMMED))
 _record, _usage, _attempt = attrgetter(*_OF_RECORD.values()), attrgetter(*_USAGE.values()), attrgetter(*_OF_ATTEMPT)
 
 
@@ -60,25 +69,32 @@ def post(connection: Connection, notes: list[values.Record], *, again: bool) -> 
     insert_rows(connection, _RECORDS, tuple(_OF_RECORD), rows)
     attempts = [(note.id, n, *_attempt(attempt)) for note in notes for n, attempt in enumerate(note.attempts)]
     insert_rows(connection, _ATTEMPTS, ("record_id", "n", *_OF_ATTEMPT), attempts)
-    add(connection, [dict(zip(_OF_RECORD, row, strict=True)) for row in rows])
+    _add(connection, map(_summed_of_values, rows))
 
 
 def add(connection: Connection, rows: list[Row], *, sign: int = 1) -> None:
     """Add rows of records to every sum that they belong to, or with ``sign`` -1 take them away."""
-    rollups = _summed(rows, lambda row: (hour_of(row["at"]), *_place(row)), sign)
-    _raise(connection, Rollup, rollups, ROLLUP_KEY)
-    days: dict[tuple[Any, ...], Row] = {}
-    for (hour, *place), sums in rollups.items():
-        day = days.setdefault((day_of(hour), *place), dict.fromkeys(SUMS, 0))
-        for name in SUMS:
-            day[name] += sums[name]
-    _raise(connection, DailyRollup, days, DAILY_KEY)
-    talks = [row for row in rows if row["conversation"]]
-    totals = _summed(talks, lambda row: (row["user_id"], row["conversation"]), sign)
-    for row in talks:
-        total = totals[row["user_id"], row["conversation"]]
-        total["first_at"] = min(total.get("first_at", row["at"]), row["at"])
-        total["last_at"] = max(total.get("last_at", row["at"]), row["at"])
+    _add(connection, map(_summed_of_row, rows), sign)
+
+
+def _add(connection: Connection, told: Iterable[tuple[Any, ...]], sign: int = 1) -> None:
+    hours: dict[tuple[Any, ...], list[_Share]] = {}
+    talks: dict[tuple[int, str], list[_Share]] = {}
+    moments: dict[tuple[int, str], list[datetime]] = {}
+    for at, user_id, token_id, model, upstream_id, conversation, *counts in told:
+        share = _share(counts)
+        hours.setdefault((hour_of(at), user_id, token_id, model, upstream_id or 0), []).append(share)
+        if conversation:
+            talks.setdefault((user_id, conversation), []).append(share)
+            moments.setdefault((user_id, conversation), []).append(at)
+    days: dict[tuple[Any, ...], list[_Share]] = {}
+    for (hour, *place), shares in hours.items():
+        days.setdefault((day_of(hour), *place), []).extend(shares)
+    _raise(connection, Rollup, _sums(hours, sign), ROLLUP_KEY)
+    _raise(connection, DailyRollup, _sums(days, sign), DAILY_KEY)
+    totals = _sums(talks, sign)
+    for key, at_all in moments.items():
+        totals[key] |= {"first_at": min(at_all), "last_at": max(at_all)}
     _raise(connection, ConversationTotal, totals, CONVERSATION_KEY)
 
 
@@ -88,21 +104,22 @@ def move(connection: Connection, changed: list[tuple[Row, Row]]) -> None:
     add(connection, [before for before, _after in changed], sign=-1)
 
 
-def _share(row: Row) -> tuple[int, ...]:
-    """Return what one record adds to each of SUMS."""
-    cost = row["cost_nanos"]
-    return (
-        1,
-        int(row["status"] >= 400),
-        row["input_tokens"] or 0,
-        row["cache_read_tokens"] or 0,
-        (row["cache_write_5m_tokens"] or 0) + (row["cache_write_1h_tokens"] or 0),
-        row["output_tokens"] or 0,
-        row["reasoning_tokens"] or 0,
-        cost or 0,
-        int(cost is None and row["usage_state"] != "unknown"),
-        row["total_ms"],
-    )
+def _share(counts: list[Any]) -> _Share:
+    """Return what one record adds to each of SUMS; its own counts are given in the order of _SUMMED."""
+    status, state, fresh, read, written_5m, written_1h, output, reasoning, cost, total_ms = counts
+    written = (written_5m or 0) + (written_1h or 0)
+    unpriced = int(cost is None and state != "unknown")
+    tokens = fresh or 0, read or 0, written, output or 0, reasoning or 0
+    return 1, int(status >= 400), *tokens, cost or 0, unpriced, total_ms
+
+
+def _sums(shares: dict[_Key, list[_Share]], sign: int) -> dict[_Key, Row]:
+    return {key: _sum(each, sign) for key, each in shares.items()}
+
+
+def _sum(shares: list[_Share], sign: int) -> Row:
+    columns = zip(*shares, strict=True)
+    return {name: sign * sum(column) for name, column in zip(SUMS, columns, strict=True)}
 
 
 def hour_of(at: datetime) -> datetime:
@@ -113,18 +130,6 @@ def hour_of(at: datetime) -> datetime:
 def day_of(at: datetime) -> datetime:
     """Return the day of a moment, by UTC."""
     return hour_of(at).replace(hour=0)
-
-
-def _place(row: Row) -> tuple[Any, ...]:
-    return row["user_id"], row["token_id"], row["model"], row["upstream_id"] or 0
-
-
-def _summed(rows: Iterable[Row], key: Callable[[Row], tuple[Any, ...]], sign: int) -> dict[tuple[Any, ...], Row]:
-    sums: dict[tuple[Any, ...], tuple[int, ...]] = {}
-    for row in rows:
-        found = key(row)
-        sums[found] = tuple(map(int.__add__, sums.get(found, _NOTHING), _share(row)))
-    return {found: {name: sign * value for name, value in zip(SUMS, sum_, strict=True)} for found, sum_ in sums.items()}
 
 
 def _raise(connection: Connection, table: Any, sums: dict[tuple[Any, ...], Row], key: tuple[str, ...]) -> None:
