@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from flask import render_template, request
 
 from app.console import blueprint
-from app.console.snippets import ANTHROPIC, CLIENTS, OPENAI, render
-from app.services import catalog
+from app.console.snippets import ANTHROPIC, CLIENTS, OPENAI, PLACEHOLDER, render
+from app.services import catalog, tokens
 from app.services.context import context
+from app.web.people import person
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,15 +23,25 @@ UNKNOWN_MODEL = "MODEL"
 
 @blueprint.get("/connect")
 def connect() -> ResponseReturnValue:
-    """Show every client's snippet; ``?model=`` chooses the model in them."""
+    """Show every client's snippet; ``?token=`` chooses whose secret goes into them, ``?model=`` the model."""
+    usable = tokens.usable(person().user)
+    chosen = next((token for token in usable if token.id == request.args.get("token", type=int)), None)
+    allowed = chosen.models if chosen else None
     wanted = request.args.get("model", "").strip()[:MODEL_LONGEST]
-    models = {protocol: wanted or suggested_model(protocol) for protocol in (OPENAI, ANTHROPIC)}
-    filled = [
-        (client, [(each, render(each, public_url(), models[each.protocol])) for each in client.parts])
-        for client in CLIENTS
-    ]
-    names = [name for name, _kinds in served_models()]
-    return render_template("console/connect.html", clients=filled, models=names, wanted=wanted)
+    models = {protocol: wanted or suggested_model(protocol, allowed) for protocol in (OPENAI, ANTHROPIC)}
+    secret = f"{PLACEHOLDER}{chosen.last4}" if chosen else PLACEHOLDER
+    return render_template(
+        "console/connect.html",
+        clients=[
+            (client, [(each, render(each, public_url(), models[each.protocol], token=secret)) for each in client.parts])
+            for client in CLIENTS
+        ],
+        models=[name for name, _kinds in served_models() if _is_allowed(name, allowed)],
+        wanted=wanted,
+        refused=bool(wanted) and not _is_allowed(wanted, allowed),
+        tokens=usable,
+        chosen=chosen,
+    )
 
 
 def public_url() -> str:

@@ -98,6 +98,16 @@ def list_for(user: User) -> list[Token]:
     return list(db.session.scalars(select(Token).where(Token.user_id == user.id, visible).order_by(Token.id.desc())))
 
 
+def usable(user: User) -> list[Token]:
+    """Return those tokens of ``user`` that calls can be made with, newest first."""
+    now = utcnow()
+    return [
+        token
+        for token in list_for(user)
+        if token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
+    ]
+
+
 def list_all() -> list[Token]:
     """Return everybody's tokens with their users, newest first."""
     return list(db.session.scalars(select(Token).options(joinedload(Token.user)).order_by(Token.id.desc())))

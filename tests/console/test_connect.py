@@ -119,3 +119,31 @@ def test_a_token_for_some_models_is_proved_with_one_of_them(app, alice_there, fu
 
 def test_both_protocols_are_there():
     assert {part.protocol for part in PARTS} == {OPENAI, ANTHROPIC}
+
+
+def test_a_chosen_token_names_its_end_and_its_models(app, alice_there, furnished):
+    answer = alice_there.submit("/tokens/new", {"name": "desk", "scope": "some", "models": ["small"]})
+    secret = re.search(r"sk_[A-Za-z0-9_-]{43}", alice_there.get(answer.location).html)[0]
+    page = alice_there.get("/connect?token=2")
+    texts = "".join(codes(page))
+    assert f"sk_...{secret[-4:]}" in texts
+    assert secret not in page.html
+    assert furnished not in page.html
+    assert '"small"' in texts
+    assert "gpt-5" not in page.soup.main.get_text()
+    assert [o["value"] for o in page.soup.select("#models option")] == ["small"]
+    assert page.soup.find("select", id="token").find("option", selected=True)["value"] == "2"
+    assert alice_there.get("/tokens").soup.main.find("a", href="/connect?token=2")
+    refused = alice_there.get("/connect?token=2&model=gpt-5")
+    assert "desk may not use the model gpt-5" in refused.text
+
+
+def test_only_tokens_of_ones_own_that_work_are_to_be_chosen(app, alice_there, admin_there, furnished):
+    alice_there.submit("/tokens/new", {"name": "gone"})
+    alice_there.submit("/tokens/2/revoke", {})
+    admin_there.submit("/tokens/new", {"name": "theirs"})
+    for number in ("2", "3", "99", "x"):
+        page = alice_there.get(f"/connect?token={number}")
+        assert [o["value"] for o in page.soup.select("#token option")] == ["", "1"]
+        assert not page.soup.select("#token option[selected]")
+        assert "theirs" not in page.text
