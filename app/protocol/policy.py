@@ -55,6 +55,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Whether a model's name may end in ``-low``, ``-medium``, ``-high``, … for the effort of its reasoning."""
     allow_headers: tuple[str, ...] = ()
     """Headers of callers that are let through beside those that always are."""
+    instructions: str = ""
+    """What an upstream that wants some is told where the caller gives none."""
     set_headers: dict[str, str] = msgspec.field(default_factory=dict)
     drop: tuple[str, ...] = ()
     set: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -36,12 +36,14 @@ class Candidate(msgspec.Struct, frozen=True):
 class Tier:
     """Candidates of the same priority, of which each gets its weight's share."""
 
-    __slots__ = ("_cumulative", "_names", "members", "places")
+    __slots__ = ("_cumulative", "_names", "bounded", "members", "places")
 
     def __init__(self, members: Iterable[Candidate]) -> None:
         self.members = tuple(members)
         self.places = sum(len(candidate.upstream.places) for candidate in self.members)
         """How many there are to choose from."""
+        self.bounded = [each for each in self.members if each.upstream.policy.max_concurrent is not None]
+        """Those that take only so many calls at a time."""
         self._names: frozenset[str] | None = None
         self._cumulative = list(accumulate(candidate.weight for candidate in self.members))
 
@@ -123,7 +125,7 @@ class Candidates:
 def serves(route: RouteEntry, endpoint: Endpoint) -> bool:
     """Whether a route can serve an endpoint as things are configured."""
     upstream: UpstreamEntry = route.upstream
-    return upstream.enabled and bool(upstream.places) and upstream.offers(endpoint)
+    return route.enabled and upstream.enabled and bool(upstream.places) and upstream.offers(endpoint)
 
 
 def _candidate(route: RouteEntry, entry: ModelEntry, endpoint: Endpoint) -> Candidate:

@@ -91,6 +91,10 @@ class Choosing:
         own = self.bound if self.only_own else None
         return [(n, keys) for n, keys in self.places() if n not in self._tried and own in {None, n}]
 
+    def busy(self) -> list[int]:
+        """Return the upstreams that have as many calls under way as they take."""
+        return [each.upstream.id for tier in self._tiers for each in tier.bounded if self._is_full(each)]
+
     def wanted(self) -> Hashable:
         """Return what is equal for calls that find the same, or nothing."""
         call, own = self._call, self.bound if self.only_own else None

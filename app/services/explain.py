@@ -147,7 +147,7 @@ def _usual_endpoint(entry: ModelEntry | None) -> Endpoint:
     """Return the endpoint that a model is mostly asked for at: the first of these that any of its routes has."""
     rows = [BY_NAME[name] for name in ("responses.create", "chat.create", "messages.create")]
     routes = entry.routes if entry else ()
-    return next((row for row in rows if any(route.upstream.offers(row) for route in routes)), rows[0])
+    return next((row for row in rows if any(route.enabled and route.upstream.offers(row) for route in routes)), rows[0])
 
 
 def _in(tiers: list[Tier], route: RouteEntry) -> bool:
@@ -156,7 +156,9 @@ def _in(tiers: list[Tier], route: RouteEntry) -> bool:
 
 def _left_out(route: RouteEntry, endpoint: Endpoint) -> Line:
     upstream = route.upstream
-    if not upstream.enabled:
+    if not route.enabled:
+        reason = "route_disabled"
+    elif not upstream.enabled:
         reason = "upstream_disabled"
     elif not upstream.offers(endpoint):
         reason = "endpoint_not_offered"

@@ -97,11 +97,12 @@ class Offer:
     # -- how it went --------------------------------------------------------------------------------------------------
     def left_out(self) -> tuple[tuple[str, str], ...] | None:
         """Return what is left out for now of what could serve this call, and why; None where nothing is."""
-        rests = self._signs.health.rests
-        if not rests:
+        rests, busy = self._signs.health.rests, self._choosing.busy()
+        if not rests and not busy:
             return None
         now, model = now_s(), f":{self._call.model}"
-        found = [
+        found = [(f"u:{number}", "busy") for number in busy]
+        found += [
             (key, rest.reason)
             for key, rest in list(rests.items())
             if (not rest.fixed or rest.until > now) and self._concerns(key, model)

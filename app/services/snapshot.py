@@ -49,16 +49,17 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
 
 
 class RouteEntry(msgspec.Struct, frozen=True):
-    """An enabled route of a model; ``upstream_model`` is empty where the name asked for is used."""
+    """A route of a model; ``upstream_model`` is empty where the name asked for is used."""
 
     upstream: UpstreamEntry
     upstream_model: str
     priority: int
     weight: int = 1
+    enabled: bool = True
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """An enabled model with its enabled routes, best first, its prices, newest first, and everybody's limits on it.
+    """An enabled model with its routes, best first, its prices, newest first, and everybody's limits on it.
 
     ``created`` in seconds since the epoch.
     """
@@ -188,12 +189,13 @@ def _place(row: Row[Any], upstream: Row[Any], vault: Vault, policy: Policy, prox
 
 def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:
     routes: dict[int, list[RouteEntry]] = {}
-    for row in connection.execute(select(Route.__table__).where(Route.enabled).order_by(Route.id)):
+    for row in connection.execute(select(Route.__table__).order_by(Route.id)):
         upstream = upstreams.get(row.upstream_id)
         if upstream is not None:
             priority = upstream.priority if row.priority is None else row.priority
             weight = upstream.weight if row.weight is None else row.weight
-            routes.setdefault(row.model_id, []).append(RouteEntry(upstream, row.upstream_model or "", priority, weight))
+            entry = RouteEntry(upstream, row.upstream_model or "", priority, weight, row.enabled)
+            routes.setdefault(row.model_id, []).append(entry)
     prices = pricing.by_model(connection)
     limited = allowances.rules(connection, "model", None)
     return {

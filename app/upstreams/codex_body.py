@@ -17,7 +17,7 @@ STATE = ("previous_response_id", "conversation")
 """Members that stand for something kept upstream, and nothing is."""
 ONLY_CREATES = frozenset({"store", "stream", "include"})
 INSTRUCTIONS = "You are a helpful assistant."
-"""Sent where the caller gives none: the backend wants some."""
+"""Sent where neither the caller nor the upstream's policy gives any: the backend wants some."""
 ENCRYPTED = "reasoning.encrypted_content"
 
 _Member = dict[str, msgspec.Raw]
@@ -34,11 +34,14 @@ def refuse_state(body: Envelope) -> None:
             raise RelayError(Problem.INVALID_VALUE, message, param=name)
 
 
-def transformed(body: Envelope, *, compacts: bool) -> Envelope:
-    """Return the body as the backend takes it. Raises ``RelayError`` for input that refers to something stored."""
+def transformed(body: Envelope, *, compacts: bool, instructions: str = "") -> Envelope:
+    """Return the body as the backend takes it. Raises ``RelayError`` for input that refers to something stored.
+
+    ``instructions`` stand in for those that a caller doesn't give.
+    """
     changes = {"input": _input(body.raw("input"))}
     if not _is_text(body.raw("instructions")):
-        changes["instructions"] = msgspec.json.encode(INSTRUCTIONS)
+        changes["instructions"] = msgspec.json.encode(instructions or INSTRUCTIONS)
     if (tools := body.raw("tools")) is not None and b'"function"' in tools:
         changes["tools"] = _encoded([_flat(tool) for tool in _listed(tools, "tools")])
     if (choice := body.raw("tool_choice")) is not None and choice.startswith(b"{"):

@@ -69,7 +69,8 @@ class CodexOAuth(Adapter):
             return None
         body = shaped(call.body, call, target)
         codex_body.refuse_state(body)
-        return codex_body.transformed(body, compacts=call.endpoint.name == "responses.compact").body
+        compacts, given = call.endpoint.name == "responses.compact", target.place.policy.instructions
+        return codex_body.transformed(body, compacts=compacts, instructions=given).body
 
     def _outgoing(self, call: Call, place: Place, body: bytes | None, *, object_id: str = "") -> Outgoing:
         query = query_of(call, place.policy)

@@ -14,6 +14,8 @@ import msgspec
 SHORT_MINUTES = 360
 LONG_MINUTES = 10_000
 PREFIX = "x-codex-"
+USUAL_MINUTES = {"primary": 300.0, "secondary": 10_080.0}
+"""How long the windows are where their length isn't told."""
 SIGN = "x-codex-primary-used-percent"
 UNKNOWN = 0.5
 """How willing an account is that has told nothing yet."""
@@ -64,7 +66,8 @@ def of_headers(headers: Mapping[str, str], *, now: float) -> Quota | None:
             _number(headers.get(f"{PREFIX}{name}-{member}"))
             for member in ("used-percent", "reset-after-seconds", "window-minutes")
         ]
-        windows.append(_window(values[0], None if values[1] is None else now + values[1], values[2]))
+        resets_at = None if values[1] is None else now + values[1]
+        windows.append(_window(values[0], resets_at, values[2] or USUAL_MINUTES[name]))
     return _quota(*windows)
 
 
@@ -72,23 +75,22 @@ def of_usage(body: bytes, *, now: float) -> Quota:
     """Return the windows of a usage page. Raises ``ValueError`` for anything else."""
     try:
         limits = msgspec.json.decode(body)["rate_limit"] or {}
-        found = [limits.get(f"{name}_window") or {} for name in ("primary", "secondary")]
-        windows = [_of_page(each, now) for each in found]
+        windows = [_of_page(limits.get(f"{name}_window") or {}, usual, now) for name, usual in USUAL_MINUTES.items()]
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("the answer is not an account's usage") from None
     return _quota(*windows)
 
 
-def _of_page(told: Mapping[str, Any], now: float) -> Window | None:
+def _of_page(told: Mapping[str, Any], usual_minutes: float, now: float) -> Window | None:
     resets_at, after = _number(told.get("reset_at")), _number(told.get("reset_after_seconds"))
     if resets_at is None and after is not None:
         resets_at = now + after
     seconds = _number(told.get("limit_window_seconds"))
-    return _window(_number(told.get("used_percent")), resets_at, None if seconds is None else seconds / 60)
+    return _window(_number(told.get("used_percent")), resets_at, seconds / 60 if seconds else usual_minutes)
 
 
-def _window(used: float | None, resets_at: float | None, minutes: float | None) -> Window | None:
-    if used is None or resets_at is None or not minutes:
+def _window(used: float | None, resets_at: float | None, minutes: float) -> Window | None:
+    if used is None or resets_at is None:
         return None
     return Window(used, round(resets_at), minutes)
 

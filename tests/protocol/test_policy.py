@@ -11,7 +11,7 @@ from app.protocol.policy import USUAL, Policy, read
 GOOD = {
     "endpoints": ["chat.create"], "auth": "api-key", "query": "api-version=preview", "store": False,
     "connect_s": 2, "first_byte_s": 20, "idle_s": 5.5, "total_s": 900, "max_concurrent": 3, "service_tiers": ["default"], "effort_suffix": True,
-    "proxy": "socks5://proxy.example:1080", "allow_headers": ["X-Trace-Id"],
+    "instructions": "be brief", "proxy": "socks5://proxy.example:1080", "allow_headers": ["X-Trace-Id"],
     "set_headers": {"x-title": "Realms"}, "drop": ["user", "reasoning.summary"], "set": {"reasoning.effort": "high"},
 }  # fmt: skip
 

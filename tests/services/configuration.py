@@ -26,8 +26,8 @@ def entry(name, *routes):
     return ModelEntry(name, "owner", 1, tuple(routes))
 
 
-def route(to, model="", priority=0, weight=1):
-    return RouteEntry(to, model, priority, weight)
+def route(to, model="", priority=0, weight=1, *, enabled=True):
+    return RouteEntry(to, model, priority, weight, enabled)
 
 
 class Configuration:

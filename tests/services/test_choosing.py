@@ -92,6 +92,9 @@ def test_a_busy_upstream_is_passed_by_also_by_conversations_that_are_with_it():
     busy = offered(by, a_call())
     target = busy.next(0)
     assert target.place.credential_id == 10
+    waiting = offered(by, a_call(session_id="s"))
+    assert waiting.left_out() == (("u:1", "busy"),)
     assert served(by, a_call(session_id="s")) == 20
     busy.done(target)
+    assert waiting.left_out() is None
     assert served(by, a_call()) == 10

@@ -16,10 +16,13 @@ from tests.services.configuration import Configuration, entry, place, route, sig
 ANYBODY = Caller(0, 0, "")
 HIGH, LOW = upstream(1, credentials=2), upstream(2)
 OFF, CLAUDE, BARE = upstream(3, enabled=False), upstream(4, "anthropic"), upstream(5, credentials=0)
+SHUT = upstream(8)
 PARTLY = UpstreamEntry(6, "openai", True, 0, {60: place(6, 60)}, resting=frozenset({61}))
 BUSY = UpstreamEntry(7, "openai", True, 0, {70: place(7, 70)}, policy=Policy(max_concurrent=1))
 CONFIGURATION = Configuration(
-    entry("gpt", route(HIGH, priority=9), route(LOW), route(OFF), route(CLAUDE), route(BARE)),
+    entry(
+        "gpt", route(HIGH, priority=9), route(LOW), route(OFF), route(CLAUDE), route(BARE), route(SHUT, enabled=False)
+    ),
     entry("partly", route(PARTLY), route(BUSY)),
     entry("sonnet", route(CLAUDE)),
     entry("nowhere"),
@@ -48,6 +51,7 @@ def test_every_place_has_its_order_or_its_reason():
         (3, None, None, "upstream_disabled"),
         (4, None, None, "endpoint_not_offered"),
         (5, None, None, "no_usable_credential"),
+        (8, None, None, "route_disabled"),
     ]
 
 

@@ -19,6 +19,7 @@ CONFIGURATION = Configuration(
     entry("both", RouteEntry(ONE, "", 0), RouteEntry(CLAUDE, "", 0)),
     entry("off", RouteEntry(OFF, "", 0)),
     entry("bare", RouteEntry(BARE, "", 0)),
+    entry("shut", RouteEntry(ONE, "", 0, enabled=False)),
     entry("nowhere"),
     upstreams=(ONE, TWO, CLAUDE, OFF, BARE),
 )
@@ -57,7 +58,7 @@ def test_the_endpoint_decides_which_of_a_models_routes_can_serve():
     assert targets("both", "messages.create") == [(30, "")]
 
 
-@pytest.mark.parametrize("model", ["nothing", "off", "bare", "nowhere", "GPT", "gpt ", ""])
+@pytest.mark.parametrize("model", ["nothing", "off", "shut", "bare", "nowhere", "GPT", "gpt ", ""])
 def test_what_cannot_be_served_is_not_found_for_one_and_the_same_reason(model):
     error = refusal(ROUTER, a_call(model))
     assert (error.problem, error.param) == (Problem.MODEL_NOT_FOUND, "model")

@@ -74,6 +74,8 @@ def test_models_come_with_their_routes_the_best_first(ctx):
     catalog.set_route(model.id, upstream_id=low.id, upstream_model="theirs", priority=9, actor=None)
     routes = load().models["m"].routes
     assert [(route.upstream.id, route.upstream_model) for route in routes] == [(low.id, "theirs"), (high.id, "")]
+    catalog.set_route(model.id, upstream_id=low.id, priority=9, enabled=False, actor=None)
+    assert [route.enabled for route in load().models["m"].routes] == [False, True]
     catalog.set_model_enabled(model.id, enabled=False, actor=None)
     picture = load()
     assert "m" not in picture.models

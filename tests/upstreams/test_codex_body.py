@@ -34,6 +34,12 @@ def test_empty_instructions_are_none(empty):
     assert sent(input=[], instructions=empty)["instructions"] == INSTRUCTIONS
 
 
+def test_instructions_that_nobody_gives_can_be_another_sentence():
+    for body, wanted in ((b'{"model":"m"}', "house rules"), (b'{"model":"m","instructions":"mine"}', "mine")):
+        told = transformed(parse(body), compacts=False, instructions="house rules").body
+        assert json.loads(told)["instructions"] == wanted
+
+
 def test_what_the_backend_rejects_is_left_out():
     assert not REJECTED & sent(input="hi", **dict.fromkeys(REJECTED, 1)).keys()
 

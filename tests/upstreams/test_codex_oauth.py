@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from app.protocol.call import Place, Target
 from app.protocol.endpoints import BY_NAME
+from app.protocol.policy import Policy
 from app.upstreams.codex_account import Pass
 from app.upstreams.codex_oauth import ORIGINATOR, CodexOAuth, usage_url
 from app.upstreams.verdict import Scope
@@ -36,6 +38,12 @@ def test_where_it_goes_and_with_what():
     assert headers["openai-beta"] == "responses=experimental"
     assert headers["accept"] == "text/event-stream"
     assert usage_url(PLACE.base_url) == "https://chat.example/backend-api/wham/usage"
+
+
+def test_its_policy_says_what_it_is_told_where_nobody_says_anything():
+    place = structs.replace(PLACE, policy=Policy(instructions="house rules"))
+    sent = CODEX.prepare(a_call(CREATE, b'{"model":"m","input":[]}'), Target(place)).body
+    assert json.loads(sent)["instructions"] == "house rules"
 
 
 def test_a_codex_client_introduces_itself():

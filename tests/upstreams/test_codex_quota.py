@@ -40,6 +40,15 @@ def test_the_usage_page():
             of_usage(broken, now=NOW)
 
 
+def test_windows_of_no_length_are_the_usual_ones():
+    window = {"used_percent": 40, "reset_at": NOW + 60}
+    page = {"rate_limit": {"primary_window": window, "secondary_window": window}}
+    usual = Quota(Window(40, NOW + 60, 300), Window(40, NOW + 60, 10_080))
+    assert of_usage(json.dumps(page).encode(), now=NOW) == usual
+    bare = {name: value for name, value in told((40, 60, 0), (40, 60, 0)).items() if "minutes" not in name}
+    assert of_headers(bare, now=NOW) == usual
+
+
 def willing(*windows):
     return Quota(*windows).willingness(NOW)
 
