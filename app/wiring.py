@@ -47,12 +47,15 @@ from app.services.meter import Meter
 from app.services.metrics import FOLDER as METRICS_FOLDER
 from app.services.metrics import Metrics, offered
 from app.services.pen import Pen
+from app.services.recounter import Recounter
+from app.services.recounts import Recounts
 from app.services.registry import Registry
 from app.services.routing import Router
 from app.services.running import RunningBoard
 from app.services.shared import Breaker
 from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
+from app.services.shared_recounts import SharedRecounts
 from app.services.spent import Spent
 from app.services.standing import Standings
 from app.services.traces import Traces
@@ -75,6 +78,7 @@ class House:
     metrics: Metrics
     alerts: Alerts
     counters: Counters
+    recounter: Recounter
     board: Board
     load: Load
     codex: CodexAccounts
@@ -98,6 +102,7 @@ class House:
         self.drain.start(alive, close_idle)
         self.calls.start()
         self.counters.start()
+        self.recounter.start()
         self.board.start()
         self.load.start()
         if offered(self.settings):
@@ -129,10 +134,10 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     drain = Drain(watch, room, drain_s=settings.drain_s)
     meter, traces = Meter(), Traces(directory)
     calls = CallLog()
-    counters, board = _sharing(settings)
-    spent = Spent(engine)
-    limits = CallLimits(directory, counters, spent)
-    standings = Standings(counters, spent)
+    counters, recounts, board = _sharing(settings)
+    recounter, spent = Recounter(engine, directory, recounts), Spent(engine)
+    pen.uncounted = recounter.doubt
+    limits, standings = CallLimits(directory, counters, spent), Standings(counters, spent)
     codex = CodexAccounts(engine, vault, directory, egress, token_url=token_url(settings.codex_login_url))
     accounts: dict[str, Accounts] = {CODEX: codex}
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
@@ -164,6 +169,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         metrics,
         Alerts(egress, settings),
         counters,
+        recounter,
         board,
         signs.load,
         codex,
@@ -178,13 +184,15 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     return house
 
 
-def _sharing(settings: Settings) -> tuple[Counters, Board]:
-    """Return what counts for limits, and where workers tell one another what they know."""
+def _sharing(settings: Settings) -> tuple[Counters, Recounts, Board]:
+    """Return what counts for limits and what doubts that, and where workers tell one another what they know."""
     client = shared.connect(settings)
     if client is None:
-        return Counters(share=settings.workers), Alone()
+        counters = Counters(share=settings.workers)
+        return counters, Recounts(counters), Alone()
     breaker = Breaker(client)
-    return SharedCounters(client, share=settings.workers, breaker=breaker), SharedBoard(client, breaker)
+    shared_counters = SharedCounters(client, share=settings.workers, breaker=breaker)
+    return shared_counters, SharedRecounts(shared_counters, client, breaker), SharedBoard(client, breaker)
 
 
 def _listeners(settings: Settings, meter: Meter, traces: Traces) -> list[Callable[[Record], None]]:

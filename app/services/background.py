@@ -20,8 +20,11 @@ def complete(
     *,
     usage: Usage,
     billed: Callable[[values.Record], values.Record],
-) -> None:
-    """Give the record that made a response its usage and cost, and every sum its share; one that is known stays."""
+) -> values.Record | None:
+    """Give the record that made a response its usage and cost, and every sum its share; one that is known stays.
+
+    Return what was changed.
+    """
     made_by = (
         select(OwnedObject.call_id)
         .where(
@@ -34,18 +37,23 @@ def complete(
     unsettled = Record.usage_state == UsageState.UNKNOWN.value
     row = connection.execute(select(Record.__table__).where(Record.id == made_by, unsettled)).first()
     if row is None:
-        return
+        return None
     whole = billed(_value(row, usage))
     changes = posting.usage_row(usage) | {"cost_nanos": whole.cost, "price": whole.price}
     changes["end"] = values.End.COMPLETED.value
     mine = update(Record).where(Record.id == row.id, unsettled).values(**changes)
-    if connection.execute(mine).rowcount:
-        before = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-        posting.move(connection, [(before, before | changes)])
+    if not connection.execute(mine).rowcount:
+        return None
+    before = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    posting.move(connection, [(before, before | changes)])
+    return whole
 
 
 def _value(row: object, usage: Usage) -> values.Record:
-    fields = ("id", "request_id", "user_id", "token_id", "endpoint", "protocol", "status", "total_ms", "model")
+    fields = (
+        "id", "request_id", "user_id", "token_id", "endpoint", "protocol", "status", "total_ms", "model",
+        "conversation",
+    )  # fmt: skip
     told = {name: getattr(row, name) for name in fields}
     moment = row.at.timestamp()  # type: ignore[attr-defined]
     return values.Record(at=moment, end=values.End.COMPLETED, usage=usage, **told)

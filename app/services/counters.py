@@ -39,6 +39,8 @@ class Counters:
         self._used: dict[str, int] = {}
         self._ends: dict[str, int] = {}
         self._share = share
+        self.reserved: Callable[[str], int] = lambda _key: 0
+        """Says what calls under way hold of a key, for who wants to know what was spent of it."""
 
     def start(self) -> None:
         """Nothing has to be done beside the calls."""
@@ -73,6 +75,15 @@ class Counters:
     def peek(self, keys: list[str]) -> list[int | None]:
         """Return what is used; None where nobody has counted."""
         return [self._used.get(key) for key in keys]
+
+    def said(self, key: str) -> int | None:
+        """Return what is used without what calls under way hold; None where nobody has counted."""
+        used = self._used.get(key)
+        return None if used is None else used - self.reserved(key)
+
+    def add(self, key: str, amount: int) -> None:
+        """Count what nobody has counted."""
+        self._used[key] += amount
 
     def sweep(self, now: float) -> None:
         """Forget what is over."""

@@ -114,9 +114,12 @@ class Ledger:
     def _complete(self, caller: Caller, object_id: str, usage: Usage) -> None:
         try:
             with self._engine.begin() as connection:
-                complete(connection, caller.user_id, object_id, usage=usage, billed=self._billed)
+                done = complete(connection, caller.user_id, object_id, usage=usage, billed=self._billed)
         except (SQLAlchemyError, OSError) as error:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
+            return
+        if done is not None:
+            self._pen.uncounted([done])
 
 
 def _line(record: values.Record) -> CallLine:

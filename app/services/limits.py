@@ -56,6 +56,7 @@ class Limits:
         self._counted: dict[str, tuple[str, Span, Callable[[], int] | None]] = {}
         """By a rule's key: what is counted under in this minute, over which span, and how what was spent is asked."""
         self._until = 0.0
+        counters.reserved = self._reserved
 
     def acquire(self, call: Call, conversation: str = "") -> Ticket:
         """Return the room for a call. Raises ``RelayError``: 429, on Messages 402 for money; 503 if nobody can tell."""
@@ -98,6 +99,9 @@ class Limits:
     def held(self) -> int:
         """How many calls hold reservations."""
         return len(self._tickets)
+
+    def _reserved(self, key: str) -> int:
+        return sum(want.amount for ticket in self._tickets.values() for want in ticket.wants if want.key == key)
 
     def _wants(
         self, call: Call, rules: tuple[Rule, ...], *, conversation: str, prices: tuple[Price, ...], now: float

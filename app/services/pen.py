@@ -68,6 +68,8 @@ class Pen:
         self._synced = self._adopted = 0.0
         self.closed: Callable[[values.Record], values.Record] = lambda record: record
         """Says what is known of a call whose worker died."""
+        self.uncounted: Callable[[list[values.Record]], None] = lambda _records: None
+        """Told of records that came into the database and that no count may know of."""
 
     def start(self) -> None:
         """Begin to write, in this worker's hub."""
@@ -244,6 +246,8 @@ class Pen:
             self._commit_batch([], portion, again=True)
         self._journal.orphans.pop(0)
         for segment in segments:
+            for portion in segment.records():
+                self.uncounted(portion)
             segment.remove()
 
     def _replayed(self, segments: list[Segment]) -> Iterator[values.Record]:

@@ -10,6 +10,9 @@ from sqlalchemy import Engine, Select, func, literal, select
 from app.models import ConversationTotal, DailyRollup, Token
 from app.protocol.limit import Rule, Span
 
+Queries = dict[str, Select[int]]
+"""What tells how much was spent under each key."""
+
 
 class Spent:
     """Asks the database."""
