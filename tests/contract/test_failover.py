@@ -190,6 +190,19 @@ def test_an_error_in_the_opening_is_a_status_where_nobody_else_can_serve(house, 
     assert asked(sim, since) == ["bad"]
 
 
+@pytest.mark.acceptance("H-4")
+@talks
+def test_where_nobody_else_can_serve_no_failure_tells_where_it_happened(house, sim, talk):
+    """The same matrix without a second upstream: neither names nor addresses nor keys, in headers or bodies."""
+    told = {}
+    for fault, _, stream in CASES:
+        plan(sim, fault)
+        told[fault, stream] = call(house, talk, model=model_of(talk, ALONE), stream=stream)
+        sim.control("DELETE", "faults")
+    assert [case for case, got in told.items() if any(secret in got.told for secret in SECRETS)] == []
+    assert {got.status for got in told.values()} <= {404, 429, 501, 502, 503, 504, 529}
+
+
 @pytest.mark.acceptance("G-6")
 @talks
 @pytest.mark.parametrize("fault", ["error_after:6:500", "no_terminal:6", "hang_after:6"])
