@@ -71,7 +71,7 @@ def _cases(found: dict) -> str:
                 rows.append([f"{name} ({case.told})", us, *_compared(case, runs, us)])
     names = ["case", "by", *(f"req/s of {peer}" for peer in PEERS)]
     costs = [f"CPU µs a request: {what}" for what in ("Realms", *PEERS)]
-    return _markdown([*names, *costs, "CPU µs an event: Realms", "nginx", "errors"], rows)
+    return markdown([*names, *costs, "CPU µs an event: Realms", "nginx", "errors"], rows)
 
 
 def _compared(case: Case, runs: dict, us: str) -> list[str]:
@@ -91,7 +91,7 @@ def _paced(found: dict) -> str:
         for target, run in runs.items()
         if CASES[name].paced
     ]
-    return _markdown(["50 paced streams, an event each 20 ms", "CPU µs an event", "late p50 ms", "p99 ms"], rows)
+    return markdown(["50 paced streams, an event each 20 ms", "CPU µs an event", "late p50 ms", "p99 ms"], rows)
 
 
 def _latency(found: dict) -> str:
@@ -103,7 +103,7 @@ def _latency(found: dict) -> str:
             for target, run in runs.items():
                 added = [f"{max(run[key] - straight[key], 0) / 1000:.2f}" for key in ("p50_us", "p99_us")]
                 rows += [[CASES[name].told, target, *added]] if target != "upstream" else []
-    return _markdown(["added latency", "by", "p50 ms", "p99 ms"], rows)
+    return markdown(["added latency", "by", "p50 ms", "p99 ms"], rows)
 
 
 def _idle(result: dict) -> str:
@@ -111,7 +111,7 @@ def _idle(result: dict) -> str:
         [name, f"{run['mb']:.0f}" if run["open"] >= run["asked"] else "-", f"{run['open']} of {run['asked']}"]
         for name, run in result.get("idle", {}).items()
     ]
-    return _markdown(["idle streams", "MB for 1,000", "were open in time"], rows)
+    return markdown(["idle streams", "MB for 1,000", "were open in time"], rows)
 
 
 def _fairness(result: dict) -> str:
@@ -120,7 +120,7 @@ def _fairness(result: dict) -> str:
         for name, runs in result.get("fairness", {}).items()
         for run in runs
     ]
-    return _markdown(["50 paced streams", "beside flat-out ones", "events (8,950 is all)", "p50 ms", "p99 ms"], rows)
+    return markdown(["50 paced streams", "beside flat-out ones", "events (8,950 is all)", "p50 ms", "p99 ms"], rows)
 
 
 def _ratio(ours: dict, theirs: dict | None) -> str:
@@ -136,7 +136,8 @@ def _cpu(run: dict | None, what: str) -> str:
     return f"{run[what]:,.1f}" if run[what] < 100 else f"{run[what]:,.0f}"
 
 
-def _markdown(names: list[str], rows: list[list[str]]) -> str:
+def markdown(names: list[str], rows: list[list[str]]) -> str:
+    """Return a table; nothing where it has no rows."""
     if not rows:
         return ""
     lines = [names, ["---"] * len(names), *rows]

@@ -1,7 +1,7 @@
 """The one writing greenlet of a worker: whatever waits is committed together, in one transaction.
 
 ``claim`` waits for the commit, because an id may be shown only once its owner is kept. ``note`` doesn't: its record is
-in the journal already, and reaches the database with the next commit.
+in the journal already, and reaches the database a little later, together with others, so that no claim waits for them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Pen:
         self._writing = RLock()
         self._ill = False
         self._disk_full = False
-        self._synced = self._adopted = 0.0
+        self._synced = self._adopted = self._noted = 0.0
         self.closed: Callable[[values.Record], values.Record] = lambda record: record
         """Says what is known of a call whose worker died."""
         self.uncounted: Callable[[list[values.Record]], None] = lambda _records: None
@@ -167,8 +167,12 @@ class Pen:
 
     def _write_batch(self) -> None:
         claims, self._claims = self._claims[:BATCH_MAX], self._claims[BATCH_MAX:]
-        notes, self._notes = self._notes[:BATCH_MAX], self._notes[BATCH_MAX:]
-        if self._claims or self._notes:
+        notes: list[values.Record] = []
+        now = time.monotonic()
+        if not claims or now - self._noted >= NOTE_S:
+            self._noted = now
+            notes, self._notes = self._notes[:BATCH_MAX], self._notes[BATCH_MAX:]
+        if self._claims or (notes and self._notes):
             self._wake.set()
         grown = None if self._notes else self._journal.rotate()
         try:

@@ -11,6 +11,7 @@ from sqlalchemy import event, select, text
 from app.extensions import db
 from app.models import Attempt, ConversationTotal, OwnedObject, Record, Rollup
 from app.protocol.record import End
+from app.services import pen as module
 from app.services.journal import Journal
 from app.services.pen import Pen, Unavailable
 from tests.services.writing import at_once, away, claim_row, record, writing
@@ -104,6 +105,20 @@ def test_many_claims_share_few_commits(pen, ids):
     assert not [answer for answer in told if isinstance(answer, Exception)]
     assert len(rows(OwnedObject)) == 200
     assert len(commits) <= 5
+
+
+def test_claims_wait_for_no_records_and_records_not_for_ever(pen, ids, monkeypatch):
+    written = []
+    monkeypatch.setattr(module, "post", lambda _connection, notes, *, again: written.append(len(notes)))
+    monkeypatch.setattr(module, "NOTE_S", 0.3)  # in which this machine can commit several claims, whatever else it does
+    claimed = 0
+    with gevent.Timeout(10):
+        while len(written) < 3:  # claims follow each other without a pause
+            pen.note(record(claimed))
+            pen.claim([claim_row(f"resp_{claimed}", ids.alice)])
+            claimed += 1
+    assert claimed > len(written) * 2
+    eventually(lambda: sum(written) == claimed)
 
 
 def test_a_record_reaches_the_database_with_its_attempts_and_usage(pen):
