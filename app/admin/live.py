@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import render_template, url_for
+from flask import url_for
 
 from app.admin import blueprint
-from app.services import accounts, tokens, upstreams
 from app.web import live as web
 
 if TYPE_CHECKING:
@@ -17,17 +16,7 @@ if TYPE_CHECKING:
 @blueprint.get("/live")
 def live() -> ResponseReturnValue:
     """Show what is under way in all workers, oldest first."""
-    calls = web.calls()
-    shown = (calls or [])[: web.SHOWN]
-    return render_template(
-        "admin/live.html",
-        told=calls is not None,
-        calls=shown,
-        more=len(calls or ()) - len(shown),
-        users=accounts.emails({call.user_id for call in shown}),
-        tokens=tokens.names({call.token_id for call in shown}),
-        upstreams={each.id: each.name for each in upstreams.list_all()},
-    )
+    return web.page(owner=None)
 
 
 @blueprint.post("/live/<call_id>/end")

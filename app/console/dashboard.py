@@ -8,6 +8,7 @@ from flask import redirect, render_template, request, url_for
 
 from app.console import blueprint
 from app.console.guide import steps
+from app.console.usage import own_records
 from app.services import announcements, reports, tokens
 from app.services.reports import Scope
 from app.web import times
@@ -43,6 +44,7 @@ def dashboard() -> ResponseReturnValue:
         guide=steps(has_token=bool(live)),
         tokens=live[:TOKENS_SHOWN],
         more=len(live) > TOKENS_SHOWN,
+        reader=own_records(),
         requests=reports.last_requests(person().user, REQUESTS_SHOWN),
         token_names={token.id: token.name for token in mine},
         announcements=announcements.unread_by(person().user),

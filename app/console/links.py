@@ -59,7 +59,8 @@ def forgot() -> ResponseReturnValue:
     """Mail a way to another password; the answer is one for all addresses."""
     if not mail().offered:
         abort(404)
-    return _ask_for_mail("console/forgot.html", letters.to_another_password)
+    text = _("We mail you a link at which you choose another password.")
+    return _ask_for_mail(letters.to_another_password, title=_("Another password"), text=text)
 
 
 @blueprint.route("/register", methods=["GET", "POST"])
@@ -68,11 +69,12 @@ def register() -> ResponseReturnValue:
     chosen = choices.present()
     if not mail().offered or chosen.registration != choices.OPEN:
         abort(404)
-    return _ask_for_mail("console/register.html", letters.to_an_account, welcome=chosen.may_register)
+    text = _("We mail you a link at which you choose your password.")
+    return _ask_for_mail(letters.to_an_account, title=_("Make an account"), text=text, welcome=chosen.may_register)
 
 
 def _ask_for_mail(
-    template: str, send: Callable[..., None], welcome: Callable[[str], bool] = bool
+    send: Callable[..., None], *, title: str, text: str, welcome: Callable[[str], bool] = bool
 ) -> ResponseReturnValue:
     """Take an address and send; each one that is asked for counts, so that nobody's box can be flooded."""
     form, status, sent = AddressForm(), 200, False
@@ -88,7 +90,7 @@ def _ask_for_mail(
             status = 200 if sent else THROTTLED
             if sent:
                 send(email, language=str(get_locale()))
-    return render_template(template, form=form, sent=sent), status
+    return render_template("console/by_mail.html", form=form, sent=sent, title=title, text=text), status
 
 
 def _link(form: JoinForm, purposes: tuple[str, ...]) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import abort, render_template, request
+from flask import render_template, request
 
 from app.console import blueprint
-from app.extensions import db
-from app.services import history, reports, tokens
-from app.services.invoice import invoice
+from app.services import reports
 from app.services.reports import Scope
-from app.web import records, times
+from app.web import records, requests, times
 from app.web.people import person
+from app.web.requests import Reader
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -23,37 +22,14 @@ HOURS_DAYS = 31
 
 @blueprint.get("/usage")
 def usage() -> ResponseReturnValue:
-    """List the visitor's requests, and the sums of today, a week and a month."""
-    mine = person().user.id
-    page = history.page(records.asked(user_id=mine), after=records.cursor())
-    now = times.now()
-    return render_template(
-        "console/usage.html",
-        page=page,
-        after=records.written(page.after),
-        asked=records.values(),
-        ends=records.END_CHOICES,
-        tokens={token.id: token.name for token in tokens.list_for(person().user)},
-        totals=[(days, reports.totals(Scope(user_id=mine), reports.days_ago(days - 1, now))) for days in (1, 7, 30)],
-    )
+    """List the visitor's requests."""
+    return requests.list_for(own_records())
 
 
 @blueprint.get("/usage/<record_id>")
 def usage_record(record_id: str) -> ResponseReturnValue:
-    """Show one request: times, attempts without the upstreams' names, and the working of its cost."""
-    found = history.get(record_id[:32], user_id=person().user.id)
-    if found is None:
-        abort(404)
-    names = {token.id: token.name for token in tokens.list_for(person().user)}
-    attempts = history.attempts(found.id)
-    return render_template(
-        "console/usage_record.html",
-        record=found,
-        lines=invoice(found),
-        attempts=attempts,
-        tokens=names,
-        bundle=records.bundle(found, attempts, internal=False),
-    )
+    """Show one of the visitor's requests, without what only administrators see."""
+    return requests.show_to(own_records(), record_id)
 
 
 @blueprint.get("/usage/conversations")
@@ -69,7 +45,7 @@ def conversations() -> ResponseReturnValue:
 @blueprint.get("/usage/requests.csv")
 def usage_csv() -> ResponseReturnValue:
     """Export the visitor's requests, filtered as the page is."""
-    return records.records_csv(db.engine, records.asked(user_id=person().user.id), internal=False)
+    return requests.export_for(own_records())
 
 
 @blueprint.get("/usage/<any(hours, days):step>.csv")
@@ -80,3 +56,8 @@ def usage_sums_csv(step: str) -> ResponseReturnValue:
     by = step.removesuffix("s")
     scope = Scope(user_id=person().user.id, model=request.args.get("model", "")[:200])
     return records.sums_csv(f"usage-{step}.csv", by, reports.grouped(scope, by, begin))
+
+
+def own_records() -> Reader:
+    """Return the visitor as a reader of their own records."""
+    return Reader(person().user, "console.usage", "console.usage_record", "console.usage_csv")

@@ -119,8 +119,13 @@ def of_request(request_id: str) -> Story:
         }
         for each in history.attempts(record.id)
     ]
-    left_out = [{"what": names.of_key(key), "reason": reason} for key, reason in record.left_out or ()]
-    return Story(_shown(record), attempts, left_out)
+    return Story(_shown(record), attempts, [{"what": what, "reason": reason} for what, reason in left_out(record)])
+
+
+def left_out(record: Record) -> list[tuple[str, str]]:
+    """Return what was left out before a request was tried anywhere, in words, and why."""
+    names = _Names() if record.left_out else None
+    return [(names.of_key(key), reason) for key, reason in record.left_out or () if names]
 
 
 def _shown(record: Record) -> dict[str, Any]:

@@ -89,9 +89,15 @@ def get(record_id: str, *, user_id: int | None = None) -> Record | None:
     return db.session.scalar(wanted if user_id is None else wanted.where(Record.user_id == user_id))
 
 
-def find(request_id: str) -> Record | None:
-    """Return the newest record of a request id."""
-    return db.session.scalars(select(Record).where(Record.request_id == request_id).order_by(Record.at.desc())).first()
+def find(request_id: str, *, user_id: int | None = None) -> Record | None:
+    """Return the newest record of a request id, among this user's (None: everybody's)."""
+    wanted = select(Record).where(Record.request_id == request_id).order_by(Record.at.desc())
+    return db.session.scalars(wanted if user_id is None else wanted.where(Record.user_id == user_id)).first()
+
+
+def named(text: str, *, user_id: int | None = None) -> Record | None:
+    """Return the record that has this id, its own or the request's, if it is this user's (None: whoever's)."""
+    return get(text[:32], user_id=user_id) or find(text, user_id=user_id)
 
 
 def attempts(record_id: str) -> list[Attempt]:

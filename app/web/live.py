@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import flash, redirect
+from flask import flash, redirect, render_template
 from flask_babel import gettext as _
 
+from app.services import accounts, tokens, upstreams
 from app.services.context import context
 from app.web.people import person
 
@@ -14,15 +15,28 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from app.models import User
-    from app.relay.running import Running
 
 SHOWN = 200
 
 
-def calls(*, user_id: int | None = None) -> list[Running] | None:
-    """Return what is under way, and have the workers go on telling; None while none of them has told yet."""
+def page(*, owner: User | None) -> str:
+    """Show what is under way, oldest first: of ``owner``, or of everybody, who and where included.
+
+    The workers go on telling while somebody looks.
+    """
     context().running.look()
-    return context().running.calls(user_id=user_id)
+    calls = context().running.calls(user_id=owner.id if owner else None)
+    shown = (calls or [])[:SHOWN]
+    return render_template(
+        "live.html",
+        all=owner is None,
+        told=calls is not None,
+        calls=shown,
+        more=len(calls or ()) - len(shown),
+        tokens=tokens.names({call.token_id for call in shown}),
+        users={} if owner else accounts.emails({call.user_id for call in shown}),
+        upstreams={} if owner else {each.id: each.name for each in upstreams.list_all()},
+    )
 
 
 def end_call(call_id: str, *, owner: User | None, back: str) -> ResponseReturnValue:

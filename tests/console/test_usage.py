@@ -147,3 +147,7 @@ def test_sums_are_exported(app, alice_there):
     for step in ("hours", "days"):
         head, row = rows(alice_there.get(f"/usage/{step}.csv"))
         assert (head[0], row[head.index("requests")], row[head.index("cost_usd")]) == (step[:-1], "2", "0.000074000")
+
+
+def test_the_last_requests_of_the_dashboard_lead_to_their_pages(busy):
+    assert busy.get("/").soup.main.find("a", href=f"/usage/{record(4).id}")

@@ -1,0 +1,94 @@
+"""Request records as both rooms show them: people read their own, redacted; administrators read everybody's, whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import abort, redirect, render_template, request, url_for
+
+from app.extensions import db
+from app.services import accounts, explanations, history, reports, tokens, upstreams
+from app.services.invoice import invoice
+from app.services.reports import Scope
+from app.web import records, times
+
+if TYPE_CHECKING:
+    from flask import Response
+    from flask.typing import ResponseReturnValue
+
+    from app.models import User
+
+PERIODS = (1, 7, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: ``owner`` their own records, nobody in particular (an administrator) everybody's."""
+
+    owner: User | None
+    listed: str
+    one: str
+    exported: str
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether upstreams, credentials and other people are shown. Everything redacted is so by this alone."""
+        return self.owner is None
+
+    @property
+    def user_id(self) -> int | None:
+        return self.owner.id if self.owner else None
+
+
+def list_for(reader: Reader) -> ResponseReturnValue:
+    """List records, with the sums of today, a week and a month; or go to the one that a request id names."""
+    named = request.args.get("id", "").strip()[:64]
+    if named and (found := history.named(named, user_id=reader.user_id)):
+        return redirect(url_for(reader.one, record_id=found.id))
+    page = history.page(records.asked(user_id=reader.user_id), after=records.cursor())
+    scope, now = Scope(user_id=reader.user_id), times.now()
+    return render_template(
+        "requests.html",
+        reader=reader,
+        page=page,
+        after=records.written(page.after),
+        asked=records.values(),
+        ends=records.END_CHOICES,
+        missing=named,
+        totals=[(days, reports.totals(scope, reports.days_ago(days - 1, now))) for days in PERIODS],
+        **_names(reader),
+    )
+
+
+def show_to(reader: Reader, record_id: str) -> ResponseReturnValue:
+    """Show one request: what was tried in which order and what was left out, times, and the working of its cost."""
+    found = history.get(record_id[:32], user_id=reader.user_id) or abort(404)
+    attempts = history.attempts(found.id)
+    return render_template(
+        "request.html",
+        reader=reader,
+        record=found,
+        lines=invoice(found),
+        attempts=attempts,
+        left_out=explanations.left_out(found)
+        if reader.sees_all
+        else [("", reason) for _, reason in found.left_out or ()],
+        bundle=records.bundle(found, attempts, internal=reader.sees_all),
+        **_names(reader),
+    )
+
+
+def export_for(reader: Reader) -> Response:
+    """Export the records that the page lists, filtered as it is."""
+    return records.records_csv(db.engine, records.asked(user_id=reader.user_id), internal=reader.sees_all)
+
+
+def _names(reader: Reader) -> dict[str, dict[int, str]]:
+    """Return what stands for numbers on these pages: one's tokens, or everybody and every upstream."""
+    if reader.owner:
+        return {"tokens": {token.id: token.name for token in tokens.list_for(reader.owner)}}
+    return {
+        "users": {user.id: user.email for user in accounts.list_users()},
+        "upstreams": {each.id: each.name for each in upstreams.list_all()},
+    }
