@@ -48,6 +48,7 @@ def placing(by: Router, chat: Call) -> Station:
 
     def placed():
         offer = by.offer(chat, conversation)
+        offer.left_out()
         target = offer.next(0)
         offer.opened(target, ())
         offer.done(target)

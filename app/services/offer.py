@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import chain, islice
 
 import msgspec
 
@@ -101,13 +102,13 @@ class Offer:
         if not rests and not busy:
             return None
         now, model = now_s(), f":{self._call.model}"
-        found = [(f"u:{number}", "busy") for number in busy]
-        found += [
+        full = ((f"u:{number}", "busy") for number in busy)
+        resting = (
             (key, rest.reason)
-            for key, rest in list(rests.items())
+            for key, rest in rests.items()
             if (not rest.fixed or rest.until > now) and self._concerns(key, model)
-        ]
-        return tuple(found[:LEFT_OUT_MAX]) or None
+        )
+        return tuple(islice(chain(full, resting), LEFT_OUT_MAX)) or None
 
     def _concerns(self, key: str, model: str) -> bool:
         """Whether a cool-down is of anything that this call could go to; patterns' models only the call can tell."""

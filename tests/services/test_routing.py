@@ -1,10 +1,16 @@
 """Where a call can go, chosen from a picture of the configuration alone."""
 
-import pytest
+from contextlib import contextmanager
 
+import pytest
+from sqlalchemy import event
+
+from app.extensions import db
 from app.protocol.call import Caller, Target
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
+from app.services import catalog, upstreams
+from app.services.context import context
 from app.services.routing import Router
 from app.services.snapshot import RouteEntry
 from tests.services.configuration import Configuration, a_call, entry, offered, place, signs, upstream
@@ -46,6 +52,32 @@ def refusal(router, *arguments, **more):
 
 def test_a_models_routes_come_in_order_with_every_credential():
     assert targets("gpt") == [(10, "theirs"), (11, "theirs"), (20, "")]
+
+
+def test_placing_a_call_asks_no_database(ctx):
+    made = upstreams.create(name="a", kind="openai", base_url="", key="k", priority=0, weight=1, actor=None)
+    catalog.import_models(made.id, {"gpt": None}, actor=None)
+    context().directory.refresh()
+    router, asked = Router(context().directory, signs()), []
+    with listened(db.engine, lambda *told: asked.append(told[2])):
+        for n in range(10):
+            call = a_call(session_id=f"s{n % 3}")
+            offer = offered(router, call)
+            target = offer.next(0)
+            offer.opened(target, ())
+            offer.done(target)
+        assert asked == []
+        db.session.execute(db.text("SELECT 1"))
+    assert asked == ["SELECT 1"], "who listens hears"
+
+
+@contextmanager
+def listened(engine, hear):
+    event.listen(engine, "before_cursor_execute", hear)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", hear)
 
 
 def test_the_longest_pattern_that_fits_serves_a_name():
