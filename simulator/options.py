@@ -27,6 +27,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str | None = None
     type: str | None = None
     retry_after: str | None = None
+    rejects: str = ""
+    """A member that requests may not have here."""
     input: int | None = None
     """Usage to report, instead of what was counted: this and the next four."""
     output: int | None = None

@@ -105,6 +105,7 @@ class Provider:
             self._plan(request, record, plan, body)
             if plan.options.status:
                 return _refused(plan)
+            _check_members(plan.options.rejects, body)
             return self._endpoint(request, record, plan, place, body)
         except ApiError as error:
             return error_answer(plan.dialect, error)
@@ -178,6 +179,12 @@ def _body(request: Request) -> dict[str, Any]:
             "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
             f"library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON: {error})",
         ) from error
+
+
+def _check_members(rejected: str, body: dict[str, Any]) -> None:
+    if rejected in body:
+        message = f"Unsupported parameter: '{rejected}' is not supported with this model."
+        raise ApiError(400, message, code="unsupported_parameter", kind="invalid_request_error", param=rejected)
 
 
 def _refused(plan: Plan) -> Answer:

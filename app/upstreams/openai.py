@@ -29,7 +29,8 @@ class OpenAI(Adapter):
     def added(self, call: Call, target: Target) -> tuple[str, ...]:
         if call.endpoint.name != "chat.create" or call.body is None:
             return ()
-        return tuple(name for name in _chat_changes(call, call.body, _unwanted(target)) if name not in call.body)
+        changes, own = _chat_changes(call, call.body, _unwanted(target)), call.body
+        return tuple(name for name in changes if own.raw(name) in (None, b"null"))
 
     def _forced(self, call: Call, body: Envelope, target: Target) -> dict[str, bytes]:
         if call.endpoint.name != "chat.create" or not (call.stores or call.stream):

@@ -76,6 +76,12 @@ def test_a_member_that_the_caller_sent_stays():
     assert mended(Mender(), call, refusal(param="stream_options")) is None
 
 
+def test_what_the_caller_left_empty_was_added_too():
+    call = a_call(stream=True, stream_options=None)
+    again, target, how = mended(Mender(), call, refusal(param="stream_options"))
+    assert (how, sent(again, target)["stream_options"]) == ("left_out", None)
+
+
 def test_a_lesson_is_forgotten_after_an_hour(monkeypatch):
     mender, call = Mender(), a_call(max_tokens=5)
     mended(mender, call, refusal(param="max_tokens"))
