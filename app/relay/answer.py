@@ -138,8 +138,8 @@ class Answer:
         self.waited = True
         while not self._pieces and not self.complete:
             data = self._wire.read_now(self.read_size)
-            self._may_hold_more = data is not None and self._wire.buffers
             if data is None:
+                self._may_hold_more = False
                 return None
             if not data:
                 return self._ended()
@@ -201,9 +201,12 @@ class Answer:
     release_conn = close
 
     def _first_bytes(self) -> bytes:
-        """Read a part of the head. Only before its first byte may the caller try another connection."""
+        """Read a part of the head. Only before its first byte may the caller try another connection.
+
+        A first part can't be there yet; what follows one may lie taken in beside it, where no wait would ever see it.
+        """
         try:
-            data = self._wire.read_later()
+            data = self._wire.read() if self._head_size else self._wire.read_later()
         except WireError as error:
             raise BrokenAnswerError(str(error)) if self._head_size else error from None
         if not data:
@@ -242,6 +245,7 @@ class Answer:
         return b""
 
     def _feed(self, data: bytes) -> None:
+        self._may_hold_more = self._wire.holds
         if self._left >= 0:
             self._take_sized(data)
             return

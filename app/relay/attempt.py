@@ -35,7 +35,6 @@ log = structlog.get_logger()
 ERROR_BODY_MAX = 1024 * 1024
 OPENING_MAX = 1024 * 1024
 """Opening events repeat what was asked for, so they can be long; beyond this they aren't held any longer."""
-log = structlog.get_logger()
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -71,8 +71,10 @@ def secured(wire: Wire, *, context: ssl.SSLContext, host: str) -> TlsWire:
 
     Raises ``ssl.SSLError`` when the other side can't prove to be ``host``, or ``WireError``; the wire is closed then.
     """
-    carrier = _Carried(wire) if isinstance(wire, TlsWire) else wire.given_away()
-    over = TlsWire(cast("socket.socket", carrier))
+    if isinstance(wire, TlsWire):
+        over = TlsWire(cast("socket.socket", _Carried(wire)), under=wire)
+    else:
+        over = TlsWire(wire.given_away())
     try:
         over.start(context, host)
     except BaseException:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EINPROGRESS
-from typing import Any, ClassVar
+from typing import Any
 
 import gevent
 from greenlet import getcurrent, greenlet
@@ -35,13 +35,10 @@ class Wire:
 
     One watcher in the hub's loop tells that something can be read. It stays on from wait to wait, because to start and
     stop it costs a call of the system each, and goes off by itself when something comes that nobody waits for.
-    ``writable`` is the other one, for who waits without a greenlet. ``buffers`` tells that bytes may lie read but
-    undelivered, where no watcher sees them.
+    ``writable`` is the other one, for who waits without a greenlet.
     """
 
     __slots__ = ("_readable", "_sock", "_waiting", "_watching", "waited", "writable")
-
-    buffers: ClassVar[bool] = False
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -72,6 +69,11 @@ class Wire:
     def read_now(self, size: int = READ_SIZE) -> bytes | None:
         """Return what is there without waiting, None when that is nothing; ``b""`` at the end. Raises ``WireError``."""
         return self._receive(size)
+
+    @property
+    def holds(self) -> bool:
+        """Whether bytes may lie taken in but undelivered, where no watcher sees them."""
+        return False
 
     def wait(self) -> None:
         """Wait until there is something to read, or the connection has ended. Raises ``Silence`` when nudged."""
@@ -190,12 +192,11 @@ class Wire:
 class TlsWire(Wire):
     """A wire under TLS; OpenSSL works on memory, so that every wait is still the hub's."""
 
-    __slots__ = ("_in", "_out", "_tls")
+    __slots__ = ("_in", "_out", "_tls", "_under")
 
-    buffers = True
-
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, under: Wire | None = None) -> None:
         super().__init__(sock)
+        self._under = under
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject
 
@@ -218,21 +219,14 @@ class TlsWire(Wire):
 
     def usable(self) -> bool:
         """As for a plain wire; session tickets that came meanwhile are taken in and don't count as data."""
-        if self._watching:
-            return True
         try:
-            raw = super()._receive(READ_SIZE)
-            if raw is None:
-                return True
-            if not raw:
-                return False
-            self._in.write(raw)
-            self._tls.read(1)
-        except ssl.SSLWantReadError:
-            return True
-        except OSError:
+            return self._receive(1) is None
+        except WireError:
             return False
-        return False
+
+    @property
+    def holds(self) -> bool:
+        return bool(self._tls.pending() or self._in.pending or (self._under is not None and self._under.holds))
 
     def _receive(self, size: int) -> bytes | None:
         while True:
