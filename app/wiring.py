@@ -71,6 +71,7 @@ class House:
 
     directory: Directory
     pen: Pen
+    egress: Egress
     watch: Watch
     drain: Drain
     room: Room
@@ -98,6 +99,7 @@ class House:
         self.started = True
         self.directory.start()
         self.pen.start()
+        self.egress.start()
         self.watch.start()
         self.drain.start(alive, close_idle)
         self.calls.start()
@@ -162,6 +164,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     house = House(
         directory,
         pen,
+        egress,
         watch,
         drain,
         room,

@@ -73,6 +73,10 @@ class Egress:
         self.session.mount("http://", self.adapter)
         self.session.mount("https://", self.adapter)
 
+    def start(self) -> None:
+        """Begin to let go of connections that nobody uses again, in this worker's hub."""
+        gevent.spawn(self.adapter.sweep_for_ever)
+
     def dial(self, origin: Origin, within_s: float | None = None) -> Wire:
         """Return a fresh wire to an origin, through its proxy where it has one. Raises ``EgressError``."""
         within_s = within_s or self._connect_s

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import gevent
 import requests
 from requests.adapters import BaseAdapter
 
@@ -22,7 +23,8 @@ IDLE_S = 50.0
 """How long a connection is kept for the next call: under the minute after which most servers hang up."""
 IDLE_MAX = 512
 """Connections kept per origin."""
-
+SWEEP_S = 5.0
+"""How often is looked for those that nobody took in time."""
 
 FRAMING = frozenset({"host", "accept-encoding", "connection", "content-length", "transfer-encoding"})
 """Headers that are this module's alone."""
@@ -113,6 +115,12 @@ class RelayAdapter(BaseAdapter):
             message, origin, wire=self._dial(origin, getattr(request, "connect_s", None)), on_wire=on_wire
         )
 
+    def sweep_for_ever(self) -> None:
+        """Close what was kept too long, or ended by the other side, also when no further call comes to find it."""
+        while True:
+            gevent.sleep(SWEEP_S)
+            self._sweep()
+
     def close(self) -> None:
         """Close every idle connection."""
         for kept in self._idle.values():
@@ -136,13 +144,20 @@ class RelayAdapter(BaseAdapter):
 
     def _take(self, origin: Origin) -> Wire | None:
         kept = self._idle.get(origin)
-        oldest = time.monotonic() - IDLE_S
         while kept:
             wire, since = kept.pop()
-            if since > oldest and wire.usable():
+            if _usable(wire, since):
                 return wire
             wire.close()
         return None
+
+    def _sweep(self) -> None:
+        for origin, kept in list(self._idle.items()):
+            self._idle[origin] = [each for each in kept if _usable(*each)]
+            for wire, _ in set(kept).difference(self._idle[origin]):
+                wire.close()
+            if not self._idle[origin]:
+                del self._idle[origin]
 
     def _give_back(self, origin: Origin, wire: Wire, whole: bool) -> None:  # noqa: FBT001 - an answer tells it
         kept = self._idle.setdefault(origin, [])
@@ -150,6 +165,11 @@ class RelayAdapter(BaseAdapter):
             kept.append((wire, time.monotonic()))
         else:
             wire.close()
+
+
+def _usable(wire: Wire, since: float) -> bool:
+    """Whether a connection that was given back at ``since`` may carry another call."""
+    return time.monotonic() - since < IDLE_S and wire.usable()
 
 
 def _way_of(request: requests.PreparedRequest) -> Proxy | None:

@@ -1,7 +1,9 @@
 """The transport adapter: which connections are used again, which never, and what goes out on them."""
 
 import time
+from contextlib import contextmanager
 
+import gevent
 import pytest
 
 from app.relay import transport
@@ -11,6 +13,7 @@ from app.relay.transport import Origin, RelayAdapter, RelayRequest, locate
 from app.relay.wire import WireError
 from tests.live import until
 from tests.relay.servers import OK, chunked, until_closed
+from tests.watched import descriptors
 
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -25,6 +28,15 @@ def adapter():
 def send(adapter, server, path="/v1/x", *, method="POST", body=b"{}", **headers):
     request = RelayRequest(method, f"{server.url}{path}", headers=headers, body=body, proxy=None)
     return adapter.send(request)
+
+
+@contextmanager
+def sweeping(adapter):
+    sweep = gevent.spawn(adapter.sweep_for_ever)
+    try:
+        yield
+    finally:
+        sweep.kill()
 
 
 def whole(adapter, server, **more):
@@ -120,6 +132,29 @@ def test_a_connection_that_idled_too_long_is_not_used_again(adapter, serve, monk
     monkeypatch.setattr(transport.time, "monotonic", lambda: later)
     whole(adapter, server)
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("idle_s", "further"), [(0.3, [until_closed]), (60, [])], ids=["unused", "ended by its server"]
+)
+def test_an_idle_connection_is_closed_though_no_call_comes(adapter, serve, monkeypatch, idle_s, further):
+    monkeypatch.setattr(transport, "IDLE_S", idle_s)
+    monkeypatch.setattr(transport, "SWEEP_S", 0.05)
+    server = serve([OK, *further])
+    opened = descriptors()
+    with sweeping(adapter):
+        assert whole(adapter, server) == (200, b"ok")
+        until(lambda: gevent.sleep(0.01) or descriptors() == opened)
+
+
+def test_a_connection_that_idles_for_less_is_kept(adapter, serve, monkeypatch):
+    monkeypatch.setattr(transport, "SWEEP_S", 0.01)
+    server = serve([OK, OK])
+    with sweeping(adapter):
+        for _ in range(2):
+            assert whole(adapter, server) == (200, b"ok")
+            gevent.sleep(0.1)
+    assert server.connections == 1
 
 
 def test_origins_do_not_share_connections(adapter, serve):
