@@ -75,7 +75,7 @@ def call(endpoint: str, raw: bytes, *, stream: bool = False) -> Call:
 class Nowhere:
     """A ledger and a wire that keep nothing."""
 
-    waited = False
+    waited = holds = False
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
