@@ -144,15 +144,14 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     accounts: dict[str, Accounts] = {CODEX: codex}
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router = Router(directory, signs)
+    unread = Unread(board, life_s=settings.affinity_s)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
         ledger=Ledger(engine, pen, calls, directory, limits, listeners=_listeners(settings, meter, traces)),
         limits=limits,
-        connector=Connector(
-            attempts, accounts, Unread(board, life_s=settings.affinity_s), attempts_max=settings.attempts_max
-        ),
+        connector=Connector(attempts, accounts, unread, attempts_max=settings.attempts_max),
         watch=watch,
         drain=drain,
     )
