@@ -70,17 +70,22 @@ def _quick_hashes():
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_addresses():
-    """What builds an address is compiled once: nearly every test has an application, all with the same addresses."""
-    compiled, compile_anew = {}, Rule._compile_builder
+    """Addresses are read and compiled once: nearly every test has an application, all with the same addresses."""
+    compiled, compile_anew = {}, Rule.compile
 
-    def compile_once(rule, append_unknown=True):
-        key = (rule.rule, *rule._trace, *sorted((rule.defaults or {}).items()), append_unknown)
+    def compile_once(rule):
+        key = (rule.rule, *sorted((rule.defaults or {}).items()))
         if key not in compiled:
-            compiled[key] = compile_anew(rule, append_unknown)
-        return compiled[key]
+            compile_anew(rule)
+            compiled[key] = dict(vars(rule))
+        known = compiled[key]
+        rule._parts, rule._trace, rule._converters = known["_parts"], known["_trace"], known["_converters"]
+        rule.arguments = set(known["arguments"])
+        rule._build = known["_build"].__func__.__get__(rule)
+        rule._build_unknown = known["_build_unknown"].__func__.__get__(rule)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(Rule, "compile", compile_once)
         yield
 
 

@@ -11,6 +11,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from functools import cached_property
 from urllib.parse import unquote, urlsplit
 
 import certifi
@@ -50,14 +51,20 @@ class Mail:
         self._from = settings.mail_from
         self._context = context
         self._waiting: Queue[Writer] = Queue(WAITING_MAX)
-        self._tls = ssl.create_default_context(cafile=certifi.where())
-        if settings.ca_file:
-            self._tls.load_verify_locations(settings.ca_file)
+        self._ca_file = settings.ca_file
 
     @property
     def offered(self) -> bool:
         """Whether mail can be sent at all."""
         return bool(self._url.hostname)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """What servers are trusted; read when the first is called."""
+        trusted = ssl.create_default_context(cafile=certifi.where())
+        if self._ca_file:
+            trusted.load_verify_locations(self._ca_file)
+        return trusted
 
     def later(self, write: Writer) -> None:
         """Let a letter be written and sent. Who asks learns nothing of it, nor how long it takes."""

@@ -7,12 +7,12 @@ import pytest
 
 from app import create_app
 from app.extensions import db
-from app.models import Record, Rollup
+from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
 from app.protocol.record import End
 from app.services import catalog, upstreams
 from app.services.context import context
-from app.services.posting import SUMS, hour_of
+from app.services.posting import SUMS, day_of, hour_of
 from app.upstreams.verdict import Scope, Verdict
 from tests.rooms import ADMIN, Browser
 
@@ -126,7 +126,7 @@ def test_a_day_at_a_glance(app, admin_there, furnished):
     with app.app_context():
         sums = dict.fromkeys(SUMS, 0) | {"requests": 200, "errors": 10}
         key = {"user_id": 1, "token_id": 1, "model": "m", "upstream_id": 1}
-        db.session.add(Rollup(hour=hour_of(now), **key, **sums))
+        db.session.add_all([Rollup(hour=hour_of(now), **key, **sums), DailyRollup(day=day_of(now), **key, **sums)])
         told = [(500, End.FAILED, "overloaded", 9), (200, End.COMPLETED, "", 30), (200, End.UPSTREAM_CUT, "broken", 2)]
         told.append((429, End.REFUSED, "<b>x</b>", 800))
         for status, end, reason, first in told:
