@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import abort, flash, redirect, render_template, session, url_for
+from flask import Response, abort, flash, redirect, render_template, session, stream_template, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -16,7 +16,7 @@ from app.services import catalog, codex_connect, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
 from app.services.fields import FieldError
-from app.services.trial import try_out
+from app.services.trial import walk
 from app.services.upstreams import UpstreamError
 from app.upstreams import UPSTREAMS
 from app.web.people import password_again, person
@@ -24,8 +24,8 @@ from app.web.people import password_again, person
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-TESTED = "tested"
-DETAIL_LONGEST = 300
+TO_TEST = "to_test"
+"""In the session: the upstream whose page tests it, once."""
 
 
 @blueprint.get("/upstreams")
@@ -63,30 +63,33 @@ def new_upstream() -> ResponseReturnValue:
         else:
             if UPSTREAMS[upstream.kind].signs_in:
                 return redirect(url_for("admin.connect_account", upstream_id=upstream.id))
-            _test(upstream.id)
+            session[TO_TEST] = upstream.id
             return redirect(url_for("admin.upstream", upstream_id=upstream.id))
     return render_template("admin/upstream_new.html", form=form, kinds=UPSTREAMS)
 
 
 @blueprint.get("/upstreams/<int:upstream_id>")
 def upstream(upstream_id: int) -> ResponseReturnValue:
-    """Show an upstream with its credentials, its models and, once, how its last test went."""
+    """Show an upstream with its credentials, its models and, when that was asked for, how its test goes on."""
     routes = _routes(upstream_id)  # first, see above
     found = _existing(upstream_id)
-    tested = session.pop(TESTED) if TESTED in session else None
-    steps = tested["steps"] if tested and tested["upstream"] == upstream_id else None
+    tested = session.pop(TO_TEST, None) == upstream_id
     kind = UPSTREAMS[found.kind]
     accounts = codex_connect.accounts(upstream_id) if kind.signs_in else []
-    return render_template(
-        "admin/upstream.html", upstream=found, kind=kind, steps=steps, routes=routes, accounts=accounts
-    )
+    shown = {"upstream": found, "kind": kind, "routes": routes, "accounts": accounts}
+    if not tested:
+        return render_template("admin/upstream.html", **shown)
+    # Sent as it is written, so that each step is seen when it begins; no proxy in front may hold it together.
+    page = Response(stream_template("admin/upstream.html", steps=walk(found), **shown))
+    page.headers["X-Accel-Buffering"] = "no"
+    return page
 
 
 @blueprint.post("/upstreams/<int:upstream_id>/test")
 def test_upstream(upstream_id: int) -> ResponseReturnValue:
-    """Test an upstream and show how it went."""
+    """Have an upstream tested by the page that follows, which shows how it goes."""
     _existing(upstream_id)
-    _test(upstream_id)
+    session[TO_TEST] = upstream_id
     return redirect(url_for("admin.upstream", upstream_id=upstream_id))
 
 
@@ -179,15 +182,6 @@ def _routes(upstream_id: int) -> list[tuple[Any, Any]]:
     """Return the models that an upstream serves, each with its route."""
     models = catalog.list_models()
     return [(model, route) for model in models for route in model.routes if route.upstream_id == upstream_id]
-
-
-def _test(upstream_id: int) -> None:
-    """Test, and keep the result for the page after the redirect."""
-    steps = [
-        {"name": step.name, "ok": step.ok, "detail": step.detail[:DETAIL_LONGEST], "ms": step.ms}
-        for step in try_out(_existing(upstream_id))
-    ]
-    session[TESTED] = {"upstream": upstream_id, "steps": steps}
 
 
 def _existing(upstream_id: int) -> Any:

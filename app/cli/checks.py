@@ -14,11 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
 from app.models.base import UtcDateTime, utcnow
-from app.services import schema, upstreams
+from app.services import probe, schema, upstreams
 from app.services.context import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from app.models import Upstream
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 SPARE_DESCRIPTORS = 500
@@ -123,11 +125,11 @@ def reach() -> list[Check]:
                 "upstreams", WARNING, "none is enabled", "Add one: flask upstreams add NAME --kind openai --key-stdin"
             )
         ]
-    return [_reach(upstream.id, upstream.name) for upstream in enabled]
+    return [_reach(upstream) for upstream in enabled]
 
 
-def _reach(upstream_id: int, name: str) -> Check:
-    last = upstreams.test(upstream_id)[-1]
+def _reach(upstream: Upstream) -> Check:
+    last, name = probe.reach(upstream), upstream.name
     if last.ok:
         return Check(f"upstream {name}", OK, f"{last.detail} in {last.ms} ms")
     fix = f"Mend it in /admin and try again, or leave it out: flask upstreams disable {name}"

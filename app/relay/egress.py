@@ -91,6 +91,13 @@ class Egress:
                 raise EgressError("proxy_timeout", f"the proxy {proxy} gave no way to it in time") from None
             raise EgressError("connect", LATE) from None
 
+    def look_up(self, origin: Origin) -> list[IP]:
+        """Return where a call would dial: an origin's own addresses, or its proxy's. Raises ``EgressError``."""
+        if origin.proxy is None:
+            return self._addresses(origin)
+        self._refuse_home(origin)
+        return self._addresses(_first(origin.proxy), named=True)
+
     def fetch(
         self,
         method: str,
@@ -133,8 +140,7 @@ class Egress:
         """Return a wire to an origin that leads through a proxy, and never one that doesn't."""
         self._refuse_home(origin)
         try:
-            first = Origin("https" if proxy.under_tls else "http", proxy.host, proxy.port)
-            wire = self._reach(first, within_s, named=True)
+            wire = self._reach(_first(proxy), within_s, named=True)
         except EgressError as error:
             raise EgressError("proxy_unreachable", f"the proxy {proxy} can't be reached: {error}") from error
         try:
@@ -192,6 +198,11 @@ class Egress:
             return self._names.addresses(host, port)
         except (OSError, UnicodeError) as error:
             raise EgressError("dns", f"the name can't be resolved: {error}") from error
+
+
+def _first(proxy: Proxy) -> Origin:
+    """Return where a call that leads through a proxy is dialled."""
+    return Origin("https" if proxy.under_tls else "http", proxy.host, proxy.port)
 
 
 @cache

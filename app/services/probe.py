@@ -1,13 +1,14 @@
-"""Asks an upstream for its models, and tells step by step how far the question came."""
+"""Asks an upstream for its models, and tells step by step how far the question comes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.protocol.call import Place
 from app.relay.egress import EgressError
+from app.relay.transport import locate
 from app.services.context import context
 from app.services.proxies import NoWayError, way_to
 from app.services.vault import VaultError
@@ -15,43 +16,36 @@ from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from app.models import Upstream
     from app.relay.egress import Fetched
+    from app.relay.transport import Origin
 
-ADDRESS, CONNECTION, AUTHENTICATION = NAMES = ("address", "connection", "authentication")
-"""The steps, in order: name and address allowed and resolved; connected, TLS included; key taken, models listed."""
-_STEP_OF = {"address": ADDRESS, "dns": ADDRESS, "connect": CONNECTION, "refused": CONNECTION, "tls": CONNECTION}
-_STEP_OF |= dict.fromkeys(("proxy_unreachable", "proxy_login", "proxy_failed", "proxy_timeout"), CONNECTION)
+ADDRESS, CONNECTION, TLS, AUTHENTICATION = "address", "connection", "tls", "authentication"
+"""The steps, in order: address found and allowed; connected; trusted; key taken, and models listed."""
 EXCERPT_LONGEST = 200
+
+
+class ProbeError(Exception):
+    """An upstream that doesn't list its models, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A step that is being taken."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How one step went; ``ms`` is the time from the start to its end, where it was measured."""
+    """How one step went; ``ms`` is how long it took, where it was taken at all."""
 
     name: str
     ok: bool
     detail: str
     ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The steps taken, the last of which may have failed, and the models that the upstream listed."""
-
-    steps: list[Step] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
-
-    @property
-    def failure(self) -> Step | None:
-        """The step that failed, if one did."""
-        return next((step for step in self.steps if not step.ok), None)
-
-
-def probe_upstream(upstream: Upstream) -> Probe:
-    """Return what comes of asking an upstream for its models with its first enabled credential."""
-    place = place_of(upstream)
-    return Probe([place]) if isinstance(place, Step) else probe(place)
 
 
 def place_of(upstream: Upstream) -> Place | Step:
@@ -70,25 +64,61 @@ def place_of(upstream: Upstream) -> Place | Step:
     return Place(upstream.id, credential.id, upstream.kind, upstream.base_url, key, policy, proxy)
 
 
-def probe(place: Place) -> Probe:
-    """Return what comes of asking the upstream for its models: one small request, through the guard of every call."""
-    kind, key = place.kind, place.secret
-    url, headers = UPSTREAMS[kind].list_request(place)
-    began = monotonic()
+def steps(place: Place) -> Iterator[Begun | Step]:
+    """Yield each step of reaching an upstream when it begins and when it is over; the last one may have failed.
+
+    Everything goes through the guard of every call.
+    """
+    egress, url = context().egress, UPSTREAMS[place.kind].list_request(place)[0]
+    origin = locate(url)[0]._replace(proxy=place.proxy)
+    acts: tuple[tuple[str, Callable[[], str]], ...] = (
+        (ADDRESS, lambda: ", ".join(map(str, egress.look_up(origin)))),
+        (CONNECTION, lambda: _connected(origin._replace(scheme="http"))),
+        (TLS, lambda: _connected(origin) if origin.scheme == "https" else _("not encrypted: the address is http")),
+        (AUTHENTICATION, lambda: _("%(count)d models listed", count=len(listed(place)))),
+    )
+    for name, act in acts:
+        yield Begun(name)
+        step = _taken(name, act, place.secret)
+        yield step
+        if not step.ok:
+            return
+
+
+def reach(upstream: Upstream) -> Step:
+    """Return the last step of reaching an upstream: that its models are listed, or what failed."""
+    place = place_of(upstream)
+    return place if isinstance(place, Step) else [step for step in steps(place) if isinstance(step, Step)][-1]
+
+
+def listed(place: Place) -> list[str]:
+    """Return the models that an upstream lists itself. Raises ``ProbeError``."""
+    adapter, key = UPSTREAMS[place.kind], place.secret
+    url, headers = adapter.list_request(place)
     try:
         fetched = context().egress.fetch("GET", url, headers=headers, proxy=place.proxy)
     except EgressError as error:
-        return Probe(_until(_STEP_OF.get(error.phase, AUTHENTICATION), redacted(str(error), key), began))
-    problem = _problem(fetched, key)
-    if problem:
-        return Probe(_until(AUTHENTICATION, problem, began))
+        raise ProbeError(redacted(str(error), key)) from error
+    if problem := _problem(fetched, key):
+        raise ProbeError(problem)
     try:
-        models = UPSTREAMS[kind].listed(fetched.body)
+        return adapter.listed(fetched.body)
     except (ValueError, RecursionError):
-        problem = _("The answer isn't a list of models. Check the base URL.")
-        return Probe(_until(AUTHENTICATION, problem, began))
-    listed = Step(AUTHENTICATION, ok=True, detail=_("%(count)d models listed", count=len(models)), ms=_since(began))
-    return Probe([*_passed(AUTHENTICATION), listed], models)
+        raise ProbeError(_("The answer isn't a list of models. Check the base URL.")) from None
+
+
+def _connected(origin: Origin) -> str:
+    context().egress.dial(origin).close()
+    return ""
+
+
+def _taken(name: str, act: Callable[[], str], key: str) -> Step:
+    began = monotonic()
+    try:
+        ok, detail = True, act()
+    except (EgressError, ProbeError) as error:
+        ok, detail = False, redacted(str(error), key)
+    return Step(name, ok=ok, detail=detail, ms=round((monotonic() - began) * 1000))
 
 
 def _problem(fetched: Fetched, key: str) -> str:
@@ -110,15 +140,3 @@ def redacted(text: str, key: str) -> str:
     for part in key.split():  # an account's secret has two
         text = text.replace(part, "…")
     return "".join(c if c.isprintable() else " " for c in text[:EXCERPT_LONGEST]).strip()
-
-
-def _until(name: str, problem: str, began: float) -> list[Step]:
-    return [*_passed(name), Step(name, ok=False, detail=problem, ms=_since(began))]
-
-
-def _passed(name: str) -> list[Step]:
-    return [Step(before, ok=True, detail="") for before in NAMES[: NAMES.index(name)]]
-
-
-def _since(began: float) -> int:
-    return round((monotonic() - began) * 1000)

@@ -18,11 +18,13 @@ from app.protocol.record import End
 from app.protocol.story import STORIES
 from app.relay.egress import EgressError
 from app.services.context import context
-from app.services.probe import Step, place_of, probe_upstream, redacted
+from app.services.probe import Begun, Step, place_of, redacted, steps
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from app.models import Upstream
     from app.protocol.call import Place
 
@@ -39,17 +41,30 @@ BODIES: dict[str, dict[str, Any]] = {
 
 def try_out(upstream: Upstream) -> list[Step]:
     """Return how far a request for the upstream's models comes, and then one stream; the last step may have failed."""
-    found = probe_upstream(upstream)
-    return found.steps if found.failure else found.steps + trial(upstream)
+    return [step for step in walk(upstream) if isinstance(step, Step)]
 
 
-def trial(upstream: Upstream) -> list[Step]:
-    """Return how one stream went, of the first model that is served there; nothing where none is yet."""
+def walk(upstream: Upstream) -> Iterator[Begun | Step]:
+    """Yield the same while it happens: each step when it begins and when it is over."""
+    place, model = place_of(upstream), _served(upstream)
+    if isinstance(place, Step):
+        yield place
+        return
+    for step in steps(place):
+        yield step
+        if isinstance(step, Step) and not step.ok:
+            return
+    if model:
+        yield Begun(STREAM)
+        yield _ask(place, model)
+
+
+def _served(upstream: Upstream) -> str:
+    """Return what the first model that is served there is called there; empty where none is yet."""
     wanted = select(Route.upstream_model, Model.name).join(Model, Model.id == Route.model_id)
     routed = wanted.where(Route.upstream_id == upstream.id, Route.enabled, Model.enabled).order_by(Model.name)
     names = [theirs or name for theirs, name in db.session.execute(routed) if theirs or not name.endswith("*")]
-    place = place_of(upstream)
-    return [_ask(place, names[0])] if names and not isinstance(place, Step) else []
+    return names[0] if names else ""
 
 
 def _ask(place: Place, model: str) -> Step:

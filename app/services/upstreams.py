@@ -15,7 +15,7 @@ from app.services.changes import Change, change
 from app.services.context import context
 from app.services.fields import FieldError, choice, line, number
 from app.services.policies import keep, starting, with_proxy
-from app.services.probe import Probe, Step, probe_upstream
+from app.services.probe import ProbeError, Step, listed, place_of
 from app.services.vault import VaultError, origin_of
 from app.services.wording import say as _
 from app.upstreams import UPSTREAMS
@@ -177,27 +177,18 @@ def by_name(name: str) -> Upstream | None:
     return db.session.scalar(_whole().where(Upstream.name == name))
 
 
-def test(upstream_id: int) -> list[Step]:
-    """Return how far a request for the upstream's models comes, step by step; the last step may have failed.
-
-    Raises ``UpstreamError`` when there is no such upstream.
-    """
-    return _probe(upstream_id).steps
-
-
 def remote_models(upstream_id: int) -> list[str]:
     """Return the models that the upstream lists itself. Raises ``UpstreamError`` when it doesn't."""
-    found = _probe(upstream_id)
-    if found.failure:
-        raise UpstreamError("", found.failure.detail)
-    return found.models
-
-
-def _probe(upstream_id: int) -> Probe:
     upstream = get(upstream_id)
     if upstream is None:
         raise _no_such()
-    return probe_upstream(upstream)
+    place = place_of(upstream)
+    if isinstance(place, Step):
+        raise UpstreamError("", place.detail)
+    try:
+        return listed(place)
+    except ProbeError as error:
+        raise UpstreamError("", str(error)) from None
 
 
 def _carry_over(upstream: Upstream, secret: str | None) -> str | None:

@@ -25,7 +25,7 @@ def kept(app):
 def steps(page):
     return [
         (li.h3.contents[0].strip(), li.find(class_="badge").get_text(), li.p.get_text(" ").strip())
-        for li in page.soup.select(".guide > li")
+        for li in page.soup.select(".guide > li:not(.begun)")
     ]
 
 
@@ -36,6 +36,7 @@ def test_a_new_upstream_is_tested_at_once_and_leads_to_its_models(app, admin_the
     assert [step[:2] for step in steps(page)] == [
         ("Address found and allowed", "ok"),
         ("Connected", "ok"),
+        ("Certificate trusted", "ok"),
         ("Key taken, models listed", "ok"),
     ]
     assert "2 models listed" in page.text
@@ -88,7 +89,7 @@ def test_an_empty_address_is_the_vendors_own_and_no_key_is_a_choice(app, admin_t
 
 def test_an_upstream_without_key(app, admin_there, provider):
     form = {"name": "local", "base_url": provider.url, "no_key": "y"}
-    admin_there.submit("/admin/upstreams/new", form)
+    admin_there.follow(admin_there.submit("/admin/upstreams/new", form))
     assert "authorization" not in {name.lower() for name in provider.seen[0][1] if name != "Authorization"}
     assert kept(app)["local"].credentials[0].last4 == ""
 
@@ -144,7 +145,7 @@ def test_a_test_sends_what_it_always_sends_whatever_is_posted(admin_there, furni
     before = len(provider.seen)
     for extra in ({}, more):
         form = {"csrf_token": admin_there.token()} | extra
-        assert admin_there.post("/admin/upstreams/1/test?path=/v1/files", form).status < 400
+        assert admin_there.follow(admin_there.post("/admin/upstreams/1/test?path=/v1/files", form)).status < 400
     (path, plain), (same_path, told) = provider.seen[before:]
     assert (path, dict(plain)) == (same_path, dict(told))
     assert path == "/v1/models"
@@ -220,3 +221,32 @@ def test_what_a_file_made_says_so(app, admin_there, furnished):
         upstreams.by_name("main").declared = catalog.get_model(1).declared = True
         db.session.commit()
     assert all("configuration file" in admin_there.get(page).text for page in pages)
+
+
+def test_each_step_is_sent_when_it_begins(app, admin_there, keyed):
+    """The page is written while the test goes on: what the reader has is more and more of it, without a script."""
+    admin_there.submit("/admin/upstreams/new", NEW | {"base_url": keyed.url})
+    answer = admin_there.client.get("/admin/upstreams/1", buffered=False)
+    portions, sent = [], ""
+    for portion in answer.response:
+        sent += portion.decode()
+        if not portions or keyed.seen or "Connected" in sent:
+            portions.append((len(keyed.seen), sent.count("<li")))
+        if "Certificate trusted" in sent and "Key taken" not in sent:
+            assert keyed.seen == [], "the provider was asked before it was said"
+    answer.close()
+    assert len(keyed.seen) == 1
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert len({count for _, count in portions}) > 3
+
+
+def test_a_test_is_made_once_and_by_a_button_alone(admin_there, furnished, provider):
+    provider.seen.clear()
+    admin_there.get("/admin/upstreams/1")
+    assert provider.seen == []
+    admin_there.press("/admin/upstreams/1", "/admin/upstreams/1/test")
+    assert provider.seen == [], "the page that follows makes it"
+    assert len(steps(admin_there.get("/admin/upstreams/1"))) >= 4
+    count = len(provider.seen)
+    admin_there.get("/admin/upstreams/1")
+    assert len(provider.seen) == count

@@ -76,11 +76,16 @@ def test_a_test_tells_each_step_and_fails_with_exit_1(cli, ctx, provider):
     add(cli, "--base-url", provider.url)
     good = cli.invoke(args=["upstreams", "test", "main"])
     assert good.exit_code == 0
-    assert [line.split()[0] for line in good.stdout.splitlines()[1:]] == ["address", "connection", "authentication"]
+    assert [line.split()[0] for line in good.stdout.splitlines()[1:]] == [
+        "address",
+        "connection",
+        "tls",
+        "authentication",
+    ]
     provider.key = "changed"
     bad = cli.invoke(args=["upstreams", "test", "main", "--json"])
     assert bad.exit_code == 1
-    assert [step["ok"] for step in json.loads(bad.stdout)] == [True, True, False]
+    assert [step["ok"] for step in json.loads(bad.stdout)] == [True, True, True, False]
 
 
 AUTH_JSON = json.dumps({"tokens": {"access_token": "at-1", "refresh_token": "rt-1", "account_id": "acc-1"}})

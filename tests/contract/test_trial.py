@@ -46,7 +46,7 @@ def test_a_stream_that_fails_is_told(sim, tried, fault):
 
 @on_sqlite
 def test_an_upstream_without_a_named_model_is_asked_for_its_list_alone(tried):
-    assert [step[0] for step in tried("second")] == ["address", "connection", "authentication"]
+    assert [step[0] for step in tried("second")] == ["address", "connection", "tls", "authentication"]
 
 
 @on_sqlite
@@ -54,7 +54,7 @@ def test_it_leads_through_the_upstreams_proxy_or_nowhere(house, sim, tried, tmp_
     with running(tmp_path, "socks5") as proxy:
         house.changed(lambda: policies.set_proxy(house.upstreams["main"], proxy.address, actor=None))
         assert tried("main")[-1] == ("stream", True, "sim-1 answered")
-        asked = [first.split(" HTTP")[0] for first in proxy.said()]
+        asked = [first.split(" HTTP")[0] for first in proxy.said() if first]
         assert asked == ["GET /v1/models", "POST /v1/chat/completions"]
     since = sim.count()
     try:

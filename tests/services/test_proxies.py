@@ -12,6 +12,7 @@ from app.services.fields import FieldError
 from app.services.policies import PolicyError
 from app.services.proxies import NoWayError, proxy_to, way_to
 from app.services.resealing import reseal
+from app.services.trial import try_out
 from app.services.vault import Vault, VaultError
 from tests.conftest import VAULT_KEY
 from tests.proxying import proxy as running
@@ -112,7 +113,7 @@ def test_a_row_that_was_changed_by_hand_is_called_in_no_way_at_all(ctx, spoiled)
     assert (entry.enabled, entry.places) == (False, {})
     with pytest.raises(NoWayError):
         way_to(upstreams.get(made.id), context().vault)
-    (step,) = upstreams.test(made.id)
+    (step,) = try_out(upstreams.get(made.id))
     assert (step.name, step.ok) == ("address", False)
 
 
@@ -136,12 +137,12 @@ def test_a_dry_run_names_the_proxy_without_its_login(ctx):
 def test_an_upstream_is_tested_and_its_models_are_asked_for_through_its_proxy(ctx, provider, tmp_path):
     with running(tmp_path, "socks5", login=LOGIN) as proxy:
         made = add(base_url=provider.url, proxy=proxy.address, proxy_login=LOGIN)
-        assert [step.ok for step in upstreams.test(made.id)] == [True] * 3
+        assert [step.ok for step in try_out(upstreams.get(made.id))] == [True] * 4
         assert upstreams.remote_models(made.id)
         to = provider.url.removeprefix("http://")
         assert {note["to"] for note in proxy.seen()} == {to}
         policies.set_proxy(made.id, proxy.address, actor=None, proxy_login="user:wrong")
-        *_, step = upstreams.test(made.id)
+        *_, step = try_out(upstreams.get(made.id))
         assert (step.name, step.ok) == ("connection", False)
         assert proxy.address in step.detail
         assert "wrong" not in step.detail

@@ -8,6 +8,7 @@ from app.models import AuditEntry, Credential, Route, Upstream
 from app.services import catalog, upstreams
 from app.services.context import context
 from app.services.resealing import reseal
+from app.services.trial import try_out
 from app.services.upstreams import UpstreamError
 from app.services.vault import Vault, VaultError
 from tests.conftest import VAULT_KEY
@@ -29,6 +30,10 @@ def edit(upstream, **changed):
 
 def opened(credential, upstream):
     return context().vault.open(credential.sealed, origin=upstream.base_url)
+
+
+def steps_of(upstream_id):
+    return try_out(upstreams.get(upstream_id))
 
 
 def refused(work, *args, **kwargs):
@@ -209,7 +214,6 @@ def test_every_change_stands_in_the_audit_with_its_actor(admin):
 def test_changing_what_does_not_exist_is_refused_and_told_to_nobody(ctx):
     refused(upstreams.set_enabled, 99, enabled=False, actor=None)
     refused(upstreams.delete, 99, actor=None)
-    refused(upstreams.test, 99)
     refused(upstreams.add_credential, 99, name="x", key=KEY, actor=None)
     refused(upstreams.delete_credential, 99, actor=None)
     assert (upstreams.get(99), upstreams.by_name("\x7f")) == (None, None)
@@ -219,10 +223,11 @@ def test_changing_what_does_not_exist_is_refused_and_told_to_nobody(ctx):
 @pytest.mark.acceptance("D-4")
 def test_a_test_that_succeeds_tells_every_step(ctx, provider):
     provider.key = KEY
-    steps = upstreams.test(add(base_url=provider.url).id)
+    steps = steps_of(add(base_url=provider.url).id)
     assert [(step.name, step.ok) for step in steps] == [
         ("address", True),
         ("connection", True),
+        ("tls", True),
         ("authentication", True),
     ]
     assert "2 models" in steps[-1].detail
@@ -258,7 +263,7 @@ def test_an_anthropic_upstream_gets_its_key_its_own_way(ctx, provider):
 def test_a_test_says_what_the_upstream_answered_wrongly(ctx, provider, status, body, told):
     provider.status, provider.body, provider.headers = status, body, {"location": "http://127.0.0.1:1/"}
     upstream = add(base_url=provider.url)
-    last = upstreams.test(upstream.id)[-1]
+    last = steps_of(upstream.id)[-1]
     assert (last.name, last.ok) == ("authentication", False)
     assert told in last.detail
     assert last.detail.isprintable()
@@ -268,9 +273,9 @@ def test_a_test_says_what_the_upstream_answered_wrongly(ctx, provider, status, b
 @pytest.mark.acceptance("D-4")
 def test_a_refused_key_is_told_and_never_repeated(ctx, provider):
     provider.key = "another"
-    assert "refuses this key (401)" in upstreams.test(add(base_url=provider.url).id)[-1].detail
+    assert "refuses this key (401)" in steps_of(add(base_url=provider.url).id)[-1].detail
     provider.key, provider.status, provider.body = None, 500, f"Incorrect key: {KEY}".encode()
-    detail = upstreams.test(add(name="echo", base_url=provider.url).id)[-1].detail
+    detail = steps_of(add(name="echo", base_url=provider.url).id)[-1].detail
     assert KEY not in detail
     assert "Incorrect key: …" in detail
 
@@ -286,7 +291,7 @@ def test_a_refused_key_is_told_and_never_repeated(ctx, provider):
     ],
 )
 def test_a_test_says_how_far_it_came(ctx, base_url, failing):
-    steps = upstreams.test(add(base_url=base_url).id)
+    steps = steps_of(add(base_url=base_url).id)
     assert [step.name for step in steps if not step.ok] == [failing]
     assert steps[-1].name == failing
     assert steps[-1].detail
@@ -297,7 +302,7 @@ def test_a_credential_in_a_row_that_was_moved_by_hand_is_not_sent(ctx, provider)
     upstream = add()
     db.session.execute(update(Upstream).values(base_url=provider.url))
     db.session.commit()
-    (step,) = upstreams.test(upstream.id)
+    (step,) = steps_of(upstream.id)
     assert (step.name, step.ok) == ("authentication", False)
     assert "another address" in step.detail
     assert provider.seen == []
@@ -306,7 +311,7 @@ def test_a_credential_in_a_row_that_was_moved_by_hand_is_not_sent(ctx, provider)
 def test_an_upstream_without_an_enabled_credential_is_not_called(ctx, provider):
     upstream = add(base_url=provider.url)
     upstreams.set_credential_enabled(upstream.credentials[0].id, enabled=False, actor=None)
-    (step,) = upstreams.test(upstream.id)
+    (step,) = steps_of(upstream.id)
     assert "no enabled credential" in step.detail
     assert provider.seen == []
 
