@@ -57,7 +57,7 @@ class Server:
 def house(provider, server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     settings = {"workers": "2", "cooldown_s": "1", "redis_url": f"redis://127.0.0.1:{server.port}/0", "drain_s": "3"}
-    with live.database("postgresql", folder, f"realms_{folder.name.replace('-', '_')}") as url:
+    with live.database("postgresql", folder, f"realms_shared_routing_{os.getpid()}") as url:
         with live.open_house(folder, url, provider, **settings) as running:
             running.changed(lambda: (furnish(running, provider), add_twins(running, provider), limit(running)))
             yield running

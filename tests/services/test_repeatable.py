@@ -1,5 +1,7 @@
 """Each step of a migration on MySQL may be made a second time, because a killed migration's steps stay made."""
 
+import os
+
 import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -11,7 +13,7 @@ from tests import databases
 
 @pytest.fixture
 def connection(worker_name):
-    with databases.mysql_database(f"realms_steps_{worker_name}") as url:
+    with databases.mysql_database(f"realms_steps_{worker_name}_{os.getpid()}") as url:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         with engine.connect() as connection:
             yield connection
