@@ -42,5 +42,6 @@ def requests_csv() -> ResponseReturnValue:
 @password_again
 def sums_csv(by: str) -> ResponseReturnValue:
     """Export the sums of a month, by whatever is asked for."""
-    begin = reports.days_ago(HOURS_DAYS, times.now())
-    return records.sums_csv(f"requests-{by}.csv", by, reports.grouped(Scope(), by, begin))
+    now = times.now()
+    sums = reports.every(db.engine, Scope(), by, reports.days_ago(HOURS_DAYS, now), now)
+    return records.sums_csv(f"requests-{by}.csv", by, sums)

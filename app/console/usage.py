@@ -52,10 +52,10 @@ def usage_csv() -> ResponseReturnValue:
 def usage_sums_csv(step: str) -> ResponseReturnValue:
     """Export the visitor's sums by the hour (of a month) or by the day (of a year)."""
     days = HOURS_DAYS if step == "hours" else 12 * HOURS_DAYS
-    begin = reports.days_ago(days, times.now())
-    by = step.removesuffix("s")
+    now, by = times.now(), step.removesuffix("s")
     scope = Scope(user_id=person().user.id, model=request.args.get("model", "")[:200])
-    return records.sums_csv(f"usage-{step}.csv", by, reports.grouped(scope, by, begin))
+    sums = reports.every(db.engine, scope, by, reports.days_ago(days, now), now)
+    return records.sums_csv(f"usage-{step}.csv", by, sums)
 
 
 def own_records() -> Reader:

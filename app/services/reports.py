@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import tzinfo
 
+    from sqlalchemy import Connection, Engine
+
     from app.models import User
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WINDOWS = {"hour": DAY, "day": 31 * DAY}
+"""What portions of an export by time have in them."""
+PORTION = 500
+"""Keys in a portion of any other export."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -96,13 +102,18 @@ def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None)
 
     Hours are those of UTC; days are those of the zone of ``begin``.
     """
-    if by in {"hour", "day"}:
-        return list(_by_time(scope, by, begin, end))
-    found: dict[Any, Totals] = {}
-    for table, first, last in _parts(begin, end):
-        for key, sums in _grouped(scope, table, by, begin=first, end=last):
-            found.setdefault(key, Totals()).add(sums)
-    return sorted(found.items())
+    connection = db.session.connection()
+    if by in WINDOWS:
+        return list(_by_time(connection, scope, by, begin=begin, end=end))
+    return _by_key(connection, scope, by, begin=begin, end=end)
+
+
+def every(engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime) -> Iterator[list[tuple[Any, Totals]]]:
+    """Yield what ``grouped`` returns from ``begin`` on in portions, each read on its own.
+
+    So an export begins at once, keeps little in memory, and holds no connection between them.
+    """
+    return _windows(engine, scope, by, begin, now) if by in WINDOWS else _ranges(engine, scope, by, begin)
 
 
 def trend(scope: Scope, by: str, begin: datetime, end: datetime) -> list[tuple[str, Totals]]:
@@ -155,18 +166,73 @@ def _parts(begin: datetime, end: datetime | None) -> Iterator[tuple[Any, datetim
         yield Rollup, last, end
 
 
-def _by_time(scope: Scope, by: str, begin: datetime, end: datetime | None) -> Iterator[tuple[datetime, Totals]]:
+def _windows(
+    engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime
+) -> Iterator[list[tuple[datetime, Totals]]]:
+    while begin < now:
+        following = begin + WINDOWS[by]
+        with engine.connect() as connection:
+            end = following if following < now else None
+            found = list(_by_time(connection, scope, by, begin=begin, end=end))
+        yield found
+        begin = following
+
+
+def _ranges(engine: Engine, scope: Scope, by: str, begin: datetime) -> Iterator[list[tuple[Any, Totals]]]:
+    column = getattr(DailyRollup, by)
+    wanted = _of(scope, select(column).distinct(), DailyRollup).where(DailyRollup.day >= posting.day_of(begin))
+    keys = wanted.order_by(column).limit(PORTION)
+    while True:
+        with engine.connect() as connection:
+            told = list(connection.scalars(keys))
+            between = (told[0], told[-1]) if told else None
+            found = _by_key(connection, scope, by, begin=begin, between=between) if told else []
+        yield found
+        if len(told) < PORTION:
+            return
+        keys = wanted.where(column > told[-1]).order_by(column).limit(PORTION)
+
+
+def _by_key(
+    connection: Connection,
+    scope: Scope,
+    by: str,
+    *,
+    begin: datetime,
+    end: datetime | None = None,
+    between: tuple[Any, Any] | None = None,
+) -> list[tuple[Any, Totals]]:
+    found: dict[Any, Totals] = {}
+    for table, first, last in _parts(begin, end):
+        for key, sums in _grouped(connection, scope, table, by, begin=first, end=last, between=between):
+            found.setdefault(key, Totals()).add(sums)
+    return sorted(found.items())
+
+
+def _by_time(
+    connection: Connection, scope: Scope, by: str, *, begin: datetime, end: datetime | None
+) -> Iterator[tuple[datetime, Totals]]:
     if by == "day" and begin.tzinfo is UTC and all(table is DailyRollup for table, *_ in _parts(begin, end)):
-        return _grouped(scope, DailyRollup, "day", begin=begin, end=end)
-    hours = _grouped(scope, Rollup, "hour", begin=begin, end=end)
+        return _grouped(connection, scope, DailyRollup, "day", begin=begin, end=end)
+    hours = _grouped(connection, scope, Rollup, "hour", begin=begin, end=end)
     return hours if by == "hour" else _by_day(hours, begin.tzinfo)
 
 
 def _grouped(
-    scope: Scope, table: Any, by: str, *, begin: datetime, end: datetime | None
+    connection: Connection,
+    scope: Scope,
+    table: Any,
+    by: str,
+    *,
+    begin: datetime,
+    end: datetime | None,
+    between: tuple[Any, Any] | None = None,
 ) -> Iterator[tuple[Any, Totals]]:
     column = getattr(table, by)
-    rows = db.session.execute(_within(scope, begin, end, table=table, by=column).group_by(column).order_by(column))
+    wanted = _within(scope, begin, end, table=table, by=column)
+    if between is not None:
+        wanted = wanted.where(column.between(*between))
+    rows = connection.execute(wanted.group_by(column).order_by(column))
     return ((row[0], _totals(row)) for row in rows)
 
 
@@ -185,6 +251,10 @@ def _within(scope: Scope, begin: datetime, end: datetime | None, *, table: Any, 
     wanted = select(*sums if by is None else (by, *sums)).where(moment >= floor(begin))
     if end is not None:
         wanted = wanted.where(moment < floor(end))
+    return _of(scope, wanted, table)
+
+
+def _of(scope: Scope, wanted: Select[Any], table: Any) -> Select[Any]:
     if scope.user_id is not None:
         wanted = wanted.where(table.user_id == scope.user_id)
     if scope.token_id is not None:

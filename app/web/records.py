@@ -12,7 +12,7 @@ from flask import Response, request
 
 from app.protocol.price import exact_dollars
 from app.protocol.record import End
-from app.services import history
+from app.services import history, reports
 from app.services.history import Filter
 from app.settings import VERSION
 from app.web import times
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from app.services.history import Cursor
+    from app.services.reports import Totals
 
 ENDS = tuple(end.value for end in End)
 END_CHOICES = tuple((end, end) for end in ENDS)
@@ -87,15 +88,16 @@ def records_csv(engine: Engine, wanted: Filter, *, internal: bool) -> Response:
     return _csv("requests.csv", (_told_in(zone, "at"), *columns[1:], "cost_usd"), portions)
 
 
-def sums_csv(name: str, key: str, rows: Iterable[tuple[Any, Any]]) -> Response:
-    """Return sums by hour, day, model or whatever ``key`` says."""
+def sums_csv(name: str, key: str, portions: Iterator[list[tuple[Any, Totals]]]) -> Response:
+    """Return sums by hour, day, model or whatever ``key`` says, streamed."""
     counted = ("requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-    found, zone = [], times.zone()
-    for by, sums in rows:
-        counts = [getattr(sums, column) for column in counted]
-        found.append([_plain(by, zone), *counts, exact_dollars(sums.cost_nanos)])
-    first = _told_in(zone, key) if key in {"hour", "day"} else key
-    return _csv(name, (first, *counted, "cost_usd"), iter([found]))
+    zone = times.zone()  # asked here, as above
+    first = _told_in(zone, key) if key in reports.WINDOWS else key
+
+    def line(by: Any, sums: Totals) -> list[Any]:
+        return [_plain(by, zone), *(getattr(sums, name) for name in counted), exact_dollars(sums.cost_nanos)]
+
+    return _csv(name, (first, *counted, "cost_usd"), ([line(*each) for each in portion] for portion in portions))
 
 
 def bundle(record: Any, attempts: Iterable[Any], *, internal: bool) -> str:

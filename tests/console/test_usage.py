@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from sqlalchemy import event
 
 from app.extensions import db
 from app.protocol.price import Price, Rates, Tariff, bill
@@ -119,6 +120,22 @@ def test_conversations_are_grouped(busy):
     assert "$0.000037" in page.text
 
 
+@pytest.fixture
+def asked_of_sums(app):
+    """The queries that were asked of sums."""
+    with app.app_context():
+        engine = db.engine
+    found = []
+
+    def note(_connection, _cursor, statement, *_more):
+        if "FROM rollups" in statement:
+            found.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield found
+    event.remove(engine, "before_cursor_execute", note)
+
+
 def rows(answer):
     return list(csv.reader(io.StringIO(answer.html)))
 
@@ -151,3 +168,22 @@ def test_sums_are_exported(app, alice_there):
 
 def test_the_last_requests_of_the_dashboard_lead_to_their_pages(busy):
     assert busy.get("/").soup.main.find("a", href=f"/usage/{record(4).id}")
+
+
+def test_an_export_of_sums_begins_before_it_ends(app, alice_there, asked_of_sums):
+    """A month by the hour is read a day at a time, and each day is sent before the next is asked for."""
+    from app.models.base import utcnow
+
+    keep(app, ALICE, *range(1, 40), at=utcnow().timestamp() - 20 * 86_400)
+    keep(app, ALICE, *range(40, 50), at=utcnow().timestamp())
+    answer = alice_there.client.get("/usage/hours.csv", buffered=False)
+    begun, chunks, lines = len(asked_of_sums), answer.iter_encoded(), b""
+    assert begun == 0
+    read = []
+    for chunk in chunks:
+        lines += chunk
+        if not read or len(asked_of_sums) > read[-1]:
+            read.append(len(asked_of_sums))
+    assert read == list(range(32 + 1)), "a query, a piece"
+    assert len(lines.splitlines()) == 3
+    answer.close()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import event
 
 from app.extensions import db
 from app.models import Record
@@ -79,6 +80,50 @@ def test_sums_are_grouped(sums):
     whole = reports.days_ago(30, datetime.fromtimestamp(NOW, UTC))
     assert [sums.cost_nanos for _, sums in reports.grouped(Scope(user_id=1), "day", whole)] == [100, 11]
     assert [sums.cost_nanos for _, sums in reports.grouped(Scope(user_id=1), "hour", whole)] == [100, 0, 10, 1]
+
+
+@pytest.fixture
+def asked():
+    """What the database was asked for, query by query."""
+    found = []
+
+    def note(_connection, _cursor, statement, *_more):
+        if "rollups" in statement:
+            found.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+@pytest.mark.parametrize("by", ["hour", "day", "model", "user_id", "token_id", "upstream_id"])
+def test_an_export_has_the_sums_in_portions_and_reads_each_when_it_is_wanted(ctx, monkeypatch, asked, by, zone):
+    monkeypatch.setattr(reports, "PORTION", 3)
+    notes = [
+        record(n, at=NOW - n * 7 * HOUR, cost=n, model=f"m{n % 8}", token_id=n % 7, user_id=n % 9, attempts=())
+        for n in range(1, 200)
+    ]
+    with db.engine.begin() as connection:
+        posting.post(connection, notes, again=False)
+    now = datetime.fromtimestamp(NOW, ZoneInfo(zone) if zone != "UTC" else UTC)
+    begin = reports.days_ago(40, now)
+    whole = reports.grouped(Scope(), by, begin)
+    asked.clear()
+    portions = reports.every(db.engine, Scope(), by, begin, now)
+    first, queries = next(portions), len(asked)
+    rest = list(portions)
+    assert queries <= 4
+    assert sorted([*first, *(each for portion in rest for each in portion)]) == whole
+    assert max(map(len, [first, *rest])) <= (24 if by == "hour" else 31 if by == "day" else 3)
+    if by != "upstream_id":
+        assert len(asked) > queries, "the rest was read later"
+
+
+def test_an_export_of_nothing_is_empty(ctx):
+    now = datetime.fromtimestamp(NOW, UTC)
+    for by in ("hour", "model"):
+        assert [each for portion in reports.every(db.engine, Scope(), by, BEGIN, now) for each in portion] == []
 
 
 def test_conversations_are_told_the_last_heard_of_first(sums):
