@@ -19,10 +19,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, text, update
 
 from app import create_app
 from app.extensions import db
+from app.models import User
 from app.protocol.limit import ALWAYS, Measure, Rule, spans
 from app.services import accounts, posting, reports, schema
 from app.services.posting import SUMS
@@ -39,6 +40,8 @@ Case = tuple[str, Callable[[], object]]
 SERVER = "postgresql://root@127.0.0.1:5432/postgres"
 RUNS = 40
 DAYS = 90
+ZONE = "Asia/Shanghai"
+"""Whose days aren't those that sums are kept by."""
 AT_ONCE = 500_000
 FILTERS = [
     "",
@@ -49,9 +52,9 @@ FILTERS = [
     "stream=1&end=completed",
     "since={day}&until={day}",
 ]
-PAGES = ["/", "/?days=30", "/usage/conversations", "/admin"]
+PAGES = ["/", "/?days=30", "/usage/conversations", "/admin", "/admin/upstreams"]
 CSV = ["/usage/requests.csv", "/usage/requests.csv?status=error", "/usage/hours.csv", "/usage/days.csv"]
-CSV += ["/admin/requests.csv", "/admin/requests-model.csv", "/admin/requests-user_id.csv", "/admin/requests-hour.csv"]
+CSV += [f"/admin/requests{by}.csv" for by in ("", "-model", "-user_id", "-token_id", "-hour", "-day")]
 USER = "CASE WHEN n % 10 < 4 THEN 1 ELSE 2 + n % 49 END"
 COLUMNS = {
     "id": "{id}",
@@ -141,15 +144,16 @@ def fill(engine: Engine, count: int) -> None:
             connection.execute(text("SET LOCAL work_mem = '1GB'"))
         connection.exec_driver_sql(
             f"INSERT INTO rollups (hour, user_id, token_id, model, upstream_id, {', '.join(SUMS)}) "
-            f"SELECT {key}, {sums()} FROM records GROUP BY {key}"
+            f"SELECT {key}, {sums()} FROM records GROUP BY {key} ORDER BY {key}"  # they grow with time
         )
         connection.exec_driver_sql(
             f"INSERT INTO daily_rollups (day, user_id, token_id, model, upstream_id, {', '.join(SUMS)}) "
-            f"SELECT {day}, {sums()} FROM records GROUP BY {day}"
+            f"SELECT {day}, {sums()} FROM records GROUP BY {day} ORDER BY {day}"
         )
         connection.exec_driver_sql(
             f"INSERT INTO conversation_totals (user_id, key, first_at, last_at, {', '.join(SUMS)}) "
-            f"SELECT user_id, conversation, min(at), max(at), {sums()} FROM records GROUP BY user_id, conversation"
+            f"SELECT user_id, conversation, min(at), max(at), {sums()} FROM records "
+            "GROUP BY user_id, conversation ORDER BY min(at)"
         )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
@@ -183,10 +187,15 @@ def pages(browser: Browser) -> Iterator[Case]:
             yield f"{path}?{asked}".rstrip("?"), lambda path=path, asked=asked: seen(browser, f"{path}?{asked}")
             later = f"{path}?{asked}&after={middle}"
             yield f"{path}?{asked}".rstrip("?") + ", a page in the middle", lambda later=later: seen(browser, later)
+    yield from sums_of(browser)
+
+
+def sums_of(browser: Browser, where: str = "") -> Iterator[Case]:
+    """What is added up of hours or days."""
     for path in PAGES:
-        yield path, lambda path=path: seen(browser, path)
+        yield f"{path}{where}", lambda path=path: seen(browser, path)
     for path in CSV:
-        yield f"{path}: the first bytes", lambda path=path: begun(browser, path)
+        yield f"{path}{where}: the first line", lambda path=path: begun(browser, path)
 
 
 def seen(browser: Browser, path: str) -> None:
@@ -197,8 +206,9 @@ def seen(browser: Browser, path: str) -> None:
 def begun(browser: Browser, path: str) -> None:
     answer = browser.client.get(path, buffered=False)
     assert answer.status_code == 200, (path, answer.status)
-    chunks = answer.iter_encoded()
-    assert len(next(chunks) + next(chunks)) > 100
+    chunks, lines = answer.iter_encoded(), b""
+    while lines.count(b"\n") < 2:
+        lines += next(chunks)
     answer.close()
 
 
@@ -264,7 +274,13 @@ def main() -> None:
             tell([(written, writing(url)), (f"{written} into an empty database", writing(empty))])
             for case in queries():
                 tell([case])
-        for case in pages(Browser(app).sign_in(ADMIN)):  # each request in a context of its own, as in a server
+        browser = Browser(app).sign_in(ADMIN)
+        for case in pages(browser):  # each request in a context of its own, as in a server
+            tell([case])
+        with app.app_context():
+            db.session.execute(update(User).values(time_zone=ZONE))
+            db.session.commit()
+        for case in sums_of(browser, f" in {ZONE}"):
             tell([case])
         with app.app_context():
             db.engine.dispose()

@@ -13,7 +13,6 @@ from app.admin.warnings import warnings
 from app.services import accounts, catalog, glance, reports
 from app.services import upstreams as service
 from app.services.context import context
-from app.services.reports import Scope
 from app.web import times
 from app.web.charts import bars
 
@@ -28,12 +27,14 @@ def overview() -> ResponseReturnValue:
     """Show warnings, the last day's traffic, what failed, what was slow, and how each upstream is."""
     models = catalog.list_models()  # first: reading it lets go of what was loaded beside its upstreams
     upstreams = service.list_all()
-    known, now = states(upstreams), times.now()
-    trend = reports.trend(Scope(), "hour", now - timedelta(hours=HOURS - 1), now)
+    now = times.now()
+    found = glance.glance(now)
+    known = states(upstreams, found.day.upstreams)
+    trend = reports.filled(found.day.hours, "hour", now - timedelta(hours=HOURS - 1), now)
     return render_template(
         "admin/overview.html",
         warnings=warnings(upstreams, models),
-        glance=glance.glance(now),
+        glance=found,
         trend=trend,
         bars=bars([(label, sums.requests) for label, sums in trend]),
         live=sum(state.under_way for state in known.values()),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from app.services import codex_connect, glance, reports
+from app.services import codex_connect
 from app.services.context import context
-from app.services.reports import Scope, Totals
+from app.services.reports import Totals
 from app.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from typing import Any
 
 
@@ -29,10 +29,8 @@ class UpstreamState:
     windows: dict[str, float]
 
 
-def states(upstreams: Iterable[Any]) -> dict[int, UpstreamState]:
-    """Return how each of them is."""
-    begin = datetime.now(UTC) - glance.SPAN
-    sums = dict(reports.grouped(Scope(), "upstream_id", begin))
+def states(upstreams: Iterable[Any], sums: Mapping[int, Totals]) -> dict[int, UpstreamState]:
+    """Return how each of them is, with what was added up of a day."""
     rests = context().explainer.left_out()
     until = {rest.upstream_id: rest.until for rest in rests if rest.upstream_id is not None and not rest.what}
     return {

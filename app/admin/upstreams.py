@@ -12,13 +12,14 @@ from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUpstreamForm, PickForm, UpstreamForm
 from app.admin.states import states
-from app.services import catalog, codex_connect, tokens
+from app.services import catalog, codex_connect, glance, tokens
 from app.services import upstreams as service
 from app.services.catalog import CatalogError
 from app.services.fields import FieldError
 from app.services.trial import walk
 from app.services.upstreams import UpstreamError
 from app.upstreams import UPSTREAMS
+from app.web import times
 from app.web.people import password_again, person
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ def upstreams() -> ResponseReturnValue:
     # The catalogue first: reading it anew lets go of what was loaded beside its upstreams.
     models = catalog.list_models()
     found = service.list_all()
-    return render_template(
-        "admin/upstreams.html", upstreams=found, states=states(found), kinds=UPSTREAMS, models=models
-    )
+    known = states(found, glance.day(times.now()).upstreams)
+    return render_template("admin/upstreams.html", upstreams=found, states=known, kinds=UPSTREAMS, models=models)
 
 
 @blueprint.route("/upstreams/new", methods=["GET", "POST"])

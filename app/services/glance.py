@@ -12,7 +12,7 @@ from app.extensions import db
 from app.models import Record
 from app.protocol.record import End
 from app.services import reports
-from app.services.reports import Scope, Totals
+from app.services.reports import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +34,18 @@ class Kind(msgspec.Struct, frozen=True):
     last_at: datetime
 
 
+class Day(msgspec.Struct, frozen=True):
+    """The sums of the last 24 hours: of each hour, of each upstream, and of all."""
+
+    hours: dict[datetime, Totals]
+    upstreams: dict[int, Totals]
+    totals: Totals
+
+
 class Glance(msgspec.Struct, frozen=True):
     """The last 24 hours."""
 
-    totals: Totals
+    day: Day
     kinds: list[Kind]
     slowest: Sequence[Any]
 
@@ -47,10 +55,20 @@ def glance(now: datetime) -> Glance:
     begin = now - SPAN
     recent = _recent(begin)
     return Glance(
-        reports.totals(Scope(), begin),
+        day(now),
         [Kind(**row._mapping) for row in db.session.execute(_kinds(recent))],  # noqa: SLF001 - its public name
         db.session.execute(_slowest(recent)).all(),
     )
+
+
+def day(now: datetime) -> Day:
+    """Return the sums of the last 24 hours."""
+    found = Day({}, {}, Totals())
+    for hour, upstream_id, sums in reports.by_hour_and_upstream(now - SPAN):
+        found.hours.setdefault(hour, Totals()).add(sums)
+        found.upstreams.setdefault(upstream_id, Totals()).add(sums)
+        found.totals.add(sums)
+    return found
 
 
 def _recent(begin: datetime) -> Subquery:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WINDOWS = {"hour": DAY, "day": 31 * DAY}
 """What portions of an export by time have in them."""
+OF_HOURS = 3 * DAY
+"""The same where days are added up from hours, because they aren't those of UTC."""
 PORTION = 500
 """Keys in a portion of any other export."""
 
@@ -108,6 +110,13 @@ def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None)
     return _by_key(connection, scope, by, begin=begin, end=end)
 
 
+def by_hour_and_upstream(begin: datetime) -> Iterator[tuple[datetime, int, Totals]]:
+    """Yield everybody's sums from the hour of ``begin`` on, both at once: they are many to add up."""
+    both = Rollup.hour, Rollup.upstream_id
+    wanted = _within(Scope(), begin, None, table=Rollup, by=both)
+    return ((row[0], row[1], _totals(row)) for row in db.session.execute(wanted.group_by(*both)))
+
+
 def every(engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime) -> Iterator[list[tuple[Any, Totals]]]:
     """Yield what ``grouped`` returns from ``begin`` on in portions, each read on its own.
 
@@ -121,7 +130,12 @@ def trend(scope: Scope, by: str, begin: datetime, end: datetime) -> list[tuple[s
 
     Labels and days are those of the zone of ``begin``.
     """
-    found, moments = dict(grouped(scope, by, begin)), []
+    return filled(dict(grouped(scope, by, begin)), by, begin, end)
+
+
+def filled(found: dict[datetime, Totals], by: str, begin: datetime, end: datetime) -> list[tuple[str, Totals]]:
+    """Return sums that were found as ``trend`` does."""
+    moments = []
     moment, step = (begin, timedelta(days=1)) if by == "day" else (posting.hour_of(begin), timedelta(hours=1))
     while moment < end:
         moments.append(moment)
@@ -169,8 +183,9 @@ def _parts(begin: datetime, end: datetime | None) -> Iterator[tuple[Any, datetim
 def _windows(
     engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime
 ) -> Iterator[list[tuple[datetime, Totals]]]:
+    span = OF_HOURS if by == "day" and begin.tzinfo is not UTC else WINDOWS[by]
     while begin < now:
-        following = begin + WINDOWS[by]
+        following = begin + span
         with engine.connect() as connection:
             end = following if following < now else None
             found = list(_by_time(connection, scope, by, begin=begin, end=end))
@@ -181,16 +196,18 @@ def _windows(
 def _ranges(engine: Engine, scope: Scope, by: str, begin: datetime) -> Iterator[list[tuple[Any, Totals]]]:
     column = getattr(DailyRollup, by)
     wanted = _of(scope, select(column).distinct(), DailyRollup).where(DailyRollup.day >= posting.day_of(begin))
-    keys = wanted.order_by(column).limit(PORTION)
+    after: Any = None
     while True:
+        beyond = wanted if after is None else wanted.where(column > after)
         with engine.connect() as connection:
-            told = list(connection.scalars(keys))
-            between = (told[0], told[-1]) if told else None
-            found = _by_key(connection, scope, by, begin=begin, between=between) if told else []
+            keys = list(connection.scalars(beyond.order_by(column).limit(PORTION)))
+            if not keys:
+                return
+            # Where these are all, no bounds are said: they would lead a database through all time.
+            between = None if after is None and len(keys) < PORTION else (keys[0], keys[-1])
+            found = _by_key(connection, scope, by, begin=begin, between=between)
         yield found
-        if len(told) < PORTION:
-            return
-        keys = wanted.where(column > told[-1]).order_by(column).limit(PORTION)
+        after = keys[-1]
 
 
 def _by_key(
@@ -229,7 +246,7 @@ def _grouped(
     between: tuple[Any, Any] | None = None,
 ) -> Iterator[tuple[Any, Totals]]:
     column = getattr(table, by)
-    wanted = _within(scope, begin, end, table=table, by=column)
+    wanted = _within(scope, begin, end, table=table, by=(column,))
     if between is not None:
         wanted = wanted.where(column.between(*between))
     rows = connection.execute(wanted.group_by(column).order_by(column))
@@ -244,11 +261,13 @@ def _by_day(hours: Iterable[tuple[datetime, Totals]], zone: tzinfo | None) -> It
     yield from days.items()
 
 
-def _within(scope: Scope, begin: datetime, end: datetime | None, *, table: Any, by: Any = None) -> Select[Any]:
+def _within(
+    scope: Scope, begin: datetime, end: datetime | None, *, table: Any, by: tuple[Any, ...] = ()
+) -> Select[Any]:
     sums = [func.coalesce(func.sum(getattr(table, name)), 0).label(name) for name in SUMS]
     moment = table.hour if table is Rollup else table.day
     floor = posting.hour_of if table is Rollup else posting.day_of
-    wanted = select(*sums if by is None else (by, *sums)).where(moment >= floor(begin))
+    wanted = select(*by, *sums).where(moment >= floor(begin))
     if end is not None:
         wanted = wanted.where(moment < floor(end))
     return _of(scope, wanted, table)

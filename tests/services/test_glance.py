@@ -8,7 +8,8 @@ from sqlalchemy import insert
 from app.extensions import db
 from app.models import Record
 from app.models.base import utcnow
-from app.services import glance
+from app.services import glance, posting
+from tests.services.writing import record
 
 pytestmark = pytest.mark.any_database
 
@@ -39,3 +40,20 @@ def test_only_the_newest_are_looked_at(ctx, monkeypatch):
     monkeypatch.setattr(glance, "LOOKED_AT", 4)
     db.session.execute(insert(Record), rows(9, base="failed", status=500, end="failed", reason="x"))
     assert [kind.count for kind in glance.glance(utcnow()).kinds] == [4]
+
+
+def test_a_days_sums_are_added_up_once_by_hour_by_upstream_and_in_all(ctx):
+    now = utcnow()
+    ages = {1: 0, 2: 1, 3: 1, 4: 23.9, 5: 26}
+    told = [record(n, at=(now - timedelta(hours=age)).timestamp(), cost=10**n) for n, age in ages.items()]
+    told.append(record(6, at=now.timestamp(), cost=7, attempts=()))
+    with db.engine.begin() as connection:
+        posting.post(connection, told, again=False)
+    day = glance.day(now)
+    assert (day.totals.cost_nanos, day.totals.requests) == (11_117, 5)
+    assert {upstream: sums.cost_nanos for upstream, sums in day.upstreams.items()} == {0: 7, 2: 11_110}
+    assert {hour: sums.cost_nanos for hour, sums in day.hours.items()} == {
+        posting.hour_of(now): 17,
+        posting.hour_of(now - timedelta(hours=1)): 1100,
+        posting.hour_of(now - timedelta(hours=23.9)): 10_000,
+    }
