@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.admin import blueprint
+from app.extensions import db
 from app.services import reports
 from app.services.reports import Scope
 from app.web import records, times

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flask import render_template, request
 
 from app.console import blueprint
+from app.extensions import db
 from app.services import reports
 from app.services.reports import Scope
 from app.web import records, requests, times
