@@ -137,6 +137,12 @@ def call(house, talk: Talk, options: str = "", *, who: str = "alice", **more: An
         return Whole(client.answer.status, headers, client.rest(), client.request_id)
 
 
+def metric(house, name: str) -> float:
+    """One number of the metrics, of a house that lets this machine read them."""
+    lines = house.ask("GET", "/metrics").body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
 def events(body: bytes) -> list[tuple[str, Any]]:
     """The events of a stream of usual spelling: name and data, decoded where it is JSON."""
     found = []

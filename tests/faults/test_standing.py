@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests import live
-from tests.faults.clients import CHAT, MESSAGES, RESPONSES, Client, call
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, Client, call, metric
 from tests.faults.invariants import Seen, assert_accounted, assert_no_ghosts, assert_owned, assert_settled
 from tests.live import until
 
@@ -86,12 +86,6 @@ class Served:
         self.took.append(time.monotonic() - began)
 
 
-def late_by(house):
-    """For how long the worker that is latest has done nothing, as the metrics tell."""
-    told = house.ask("GET", "/metrics").body.decode().splitlines()
-    return next(float(line.split()[1]) for line in told if line.startswith("realms_loop_lag_seconds "))
-
-
 @contextmanager
 def stopped(worker):
     os.kill(worker, signal.SIGSTOP)
@@ -130,7 +124,7 @@ def test_a_worker_that_is_stopped_for_a_while_goes_on_where_it_was(house, sim, t
     workers = house.workers()
     with stopped(workers[0]), served_meanwhile(house) as served:
         time.sleep(STOPPED_S)
-        late = late_by(house)
+        late = metric(house, "realms_loop_lag_seconds")
     whole = streams.whole()
     tell(
         f"stopped for {STOPPED_S} s: {len(served.took)} calls served meanwhile, the slowest in {max(served.took):.2f} s; "
