@@ -18,7 +18,8 @@ from sqlalchemy import Engine, event
 from app.settings import Settings
 
 BUSY_S = 5
-POSTGRESQL = {"connect_timeout": 5, "options": "-c statement_timeout=5000 -c lock_timeout=4000"}
+POSTGRESQL = {"connect_timeout": 5, "options": "-c statement_timeout=5000 -c lock_timeout=4000 -c jit=off"}
+"""Without compiling statements for themselves: what pages ask is over before that would be done."""
 MYSQL = {
     "connect_timeout": 5,
     "read_timeout": 5,

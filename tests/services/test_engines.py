@@ -121,6 +121,12 @@ def test_postgresql_is_never_waited_for_without_end(engine):
 
 
 @on_postgresql
+def test_postgresql_compiles_no_statement_for_itself(engine):
+    """That took longer than the sums of a month."""
+    assert scalar(engine, "SHOW jit") == "off"
+
+
+@on_postgresql
 def test_a_connection_that_the_server_ended_is_replaced(engine):
     pid = scalar(engine, "SELECT pg_backend_pid()")
     another = create_engine(engine.url)
