@@ -86,7 +86,7 @@ class Nowhere:
     def wait(self) -> None:
         pass
 
-    def read(self) -> bytes:
+    def read(self, _: int = 0) -> bytes:
         return self.data
 
     read_later = read

@@ -59,7 +59,7 @@ class Story:
         block = self._examine_all(block) if self._looks_at_all else self._examine(block)
         if self.shape is Shape.MESSAGES and len(self._head) < HEAD_MAX:
             self._head += block[: HEAD_MAX - len(self._head)]
-        self._tail = block if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
+        self._tail = _last_events(block) if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
         return block
 
     def usage(self) -> Usage:
@@ -121,6 +121,12 @@ class Story:
         if is_revealed_id(object_id) and object_id not in self._known:
             self._known.add(object_id)
             self.revealed.append((kind, object_id))
+
+
+def _last_events(block: bytes) -> bytes:
+    """Return the whole events at a block's end that make up a tail; all of it would lie here as long as the stream."""
+    start, _ = sse.bounds(block, len(block) - TAIL_MAX)
+    return block[start:]
 
 
 class ResponsesStory(Story):

@@ -19,6 +19,8 @@ from app.relay.decode import DecodeError, Inflater
 from app.relay.wire import READ_SIZE, Wire, WireError
 
 HEAD_MAX = 64 * 1024
+FIRST_SIZE = 16 * 1024
+"""What is read at once of a head: it may be a stream that follows, of which no more is to lie here than must."""
 HEADERS_MAX = 256
 INFORMATIONAL_MAX = 16
 _DECODED = {"gzip", "x-gzip", "deflate"}
@@ -201,12 +203,10 @@ class Answer:
     release_conn = close
 
     def _first_bytes(self) -> bytes:
-        """Read a part of the head. Only before its first byte may the caller try another connection.
-
-        A first part can't be there yet; what follows one may lie taken in beside it, where no wait would ever see it.
-        """
+        """Read a part of the head. Only before its first byte may the caller try another connection."""
+        # A first part can't be there yet; a later one may lie taken in beside it, where no wait would ever see it.
         try:
-            data = self._wire.read() if self._head_size else self._wire.read_later()
+            data = self._wire.read(FIRST_SIZE) if self._head_size else self._wire.read_later(FIRST_SIZE)
         except WireError as error:
             raise BrokenAnswerError(str(error)) if self._head_size else error from None
         if not data:
@@ -234,8 +234,10 @@ class Answer:
         """The last event often comes a moment before the last chunk; take that in if it is there already."""
         if self._head_done and not self.complete:
             with suppress(BrokenAnswerError, WireError):
-                if data := self._wire.read_now():
+                if data := self._wire.read_now(FIRST_SIZE):
                     self._feed(data)
+        self._parser = None  # each knows the other, and what both hold would lie here until somebody collects garbage
+        self._pieces.clear()
 
     def _ended(self) -> bytes:
         """The connection ended: the right end for a body of no stated length, a cut for every other."""

@@ -17,8 +17,8 @@ WINDOW = 4096
 ENDLESS = "events=8000,bytes=1000"
 """Some 8 MB: more than all buffers on the way hold, the provider's own included."""
 EACH_KB = 64 + 1
-"""What a stream that stands still may keep in its worker, its event of 1 KB included."""
-FIXED_KB = 6 * 1024
+"""What a stream that stands still may keep in its worker, its event of 1 KB included: all that the process grows by,
+pages that malloc keeps included, shared out among the streams. What the kernel holds for its sockets isn't in it."""
 talks = pytest.mark.parametrize("talk", TALKS, ids=name_of)
 
 
@@ -98,7 +98,7 @@ def test_standing_streams_keep_one_read_each(house, sim):
         most = before
         while any(request["end"] == "open" for request in sim.requests(since)):
             most = max(most, pss_kb(worker))
-        assert most - before <= 100 * EACH_KB + FIXED_KB
+        assert most - before <= 100 * EACH_KB
         ends = {house.record(client.request_id)["end"] for client in clients}
         assert ends == {"slow_reader"}
 
@@ -128,7 +128,7 @@ def test_a_thousand_readers_that_never_read_are_given_up(provider, sim, tmp_path
     each = (most - before) / count
     tell(f"{count} readers that never read 1.5 MB: all given up {took:.0f} s later ({limit_s} s), {each:.0f} KB each")
     assert ends == {"slow_reader"}
-    assert each < EACH_KB + FIXED_KB / count
+    assert each <= EACH_KB
 
 
 # -- nobody else notices

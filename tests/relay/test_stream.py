@@ -93,7 +93,7 @@ def pumped(stream):
             yield block
 
 
-def told(name, *pieces, server=iterated):
+def told(name, *pieces, server=iterated, error=False):
     """What the client gets of the upstream's, block by block, and how the stream ended (None: with an error event)."""
     call = Call(id="1", request_id="1", endpoint=BY_NAME[name], caller=CALLER, stream=True)
     story, kept = STORIES[call.endpoint.shape](call), Kept()
@@ -107,7 +107,7 @@ def told(name, *pieces, server=iterated):
     if kept.settled[0] is not End.UPSTREAM_CUT:
         return blocks, kept.settled[0]
     assert b'"error"' in blocks[-1] or b"event: error" in blocks[-1]
-    return blocks[:-1], None
+    return blocks if error else blocks[:-1], None
 
 
 @kinds
@@ -183,3 +183,12 @@ def test_what_follows_the_terminal_event_is_not_sent(name):
         assert told(name, data + more) == ([data], End.COMPLETED)
         blocks, _ = told(name, data, more)
         assert b"".join(blocks) == data
+
+
+@pytest.mark.parametrize("size", [10, 9_000, 100_000])
+def test_a_cut_stream_goes_on_counting_from_its_last_event_however_long_that_is(size):
+    last = b'{"type":"response.output_text.delta","delta":"%b","sequence_number":6}' % (b"x" * size)
+    events = [*STREAMS["responses.create"][:2], Event(b"response.output_text.delta", last)]
+    blocks, end = told("responses.create", b"".join(map(Style().render, events)), error=True)
+    assert end is None
+    assert b'"sequence_number":7' in blocks[-1]
