@@ -69,13 +69,16 @@ def _records_of(house, ended):
     return rows if {row["request_id"] for row in rows} == set(ended) else None
 
 
-def assert_accounted(house, since):
-    """Every call that the provider took on has its record, also those whose worker died."""
+def assert_accounted(house, since, *, before=0):
+    """Every call that the provider took on has its record, also those whose worker died.
+
+    `before` is how many it had served when it forgot them.
+    """
     served = [each for each in house.provider.requests(since) if each["path"].split("?")[0] in CREATES]
 
     def all_there():
         found = house.rows("SELECT COUNT(*) AS n FROM records WHERE upstream_id IS NOT NULL OR \"end\" = 'aborted'")
-        return found[0]["n"] >= len(served)
+        return found[0]["n"] >= before + len(served)
 
     until(all_there, seconds=ACCOUNTED_S, every=0.5)
     return len(served)
