@@ -37,8 +37,8 @@ format: .venv/ready-dev ## Put code and templates in form
 faults: .venv/ready-dev services ## Kills, drains and storms; takes up to 25 minutes
 	@exec $(BIN)/python -m pytest -n 2 -p tests.figures -m faults --timeout 600 $(FIGURES)
 
-pages: .venv/ready-dev ## Look at every page in a browser
-	@exec $(BIN)/pytest -m pages
+pages: .venv/ready-dev ## Look at every page in a browser: each language, width and colour scheme
+	@REALMS_TEST_LOOKS=all exec $(BIN)/pytest -m pages
 
 pictures: .venv/ready-dev ## Make the pictures of the READMEs
 	@PICTURES=docs/images exec $(BIN)/pytest -q tests/pages/test_pictures.py

@@ -51,6 +51,7 @@ def dashboard() -> ResponseReturnValue:
         limits=standings_of(person().user, live),
         now=now,
         days=days,
+        since=begin.date(),
         totals=reports.totals(scope, begin),
         trend=trend,
         bars=bars([(label, sums.requests) for label, sums in trend]),

@@ -1,9 +1,12 @@
 """Links by mail: to another password, to an account, and what nobody learns by asking for them."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from app import create_app
 from app.extensions import db
@@ -84,6 +87,46 @@ def test_who_has_an_account_is_told_to_nobody(app, stranger, arrived):
             seen.add((page.status, page.soup.main.get_text(), page.headers.get("Set-Cookie") is None))
         assert len(seen) == 1, path
     assert [letter["To"] for letter in arrived()] == [ALICE, ALICE, "gone@example.com", "nobody@example.com"]
+
+
+def steps_of(app, browser, path, email):
+    """Every call of our own code and every statement to the database while somebody asks for a mail to ``email``."""
+    form, taken = filled(browser.get(path).form(path), {"email": email}), []
+    ours = str(Path(sys.modules["app"].__file__).parent)
+
+    def called(frame, what, _argument):
+        if what == "call" and frame.f_code.co_filename.startswith(ours):
+            taken.append(frame.f_code.co_qualname)
+
+    def asked(_connection, _cursor, statement, *_more):
+        taken.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", asked)
+    sys.setprofile(called)
+    try:
+        assert browser.post(path, form).status == 200
+    finally:
+        sys.setprofile(None)
+        event.remove(engine, "before_cursor_execute", asked)
+    return taken
+
+
+@pytest.mark.acceptance("C-12")
+@pytest.mark.parametrize("path", ["/forgot", "/register"])
+def test_asking_for_a_mail_takes_the_same_steps_whoever_is_named(app, stranger, arrived, path):
+    """What differs happens when nobody waits for it any more: no measure of time can tell more than its steps."""
+    with app.app_context():
+        accounts.create_user(email="gone@example.com", password=PASSWORD, actor=None)
+        accounts.set_disabled(accounts.by_email("gone@example.com").id, disabled=True, actor=None)
+    choose(app, OPEN)
+    names = ("first@example.com", ALICE, "gone@example.com", "nobody@example.com")
+    _warm, *taken = [steps_of(app, Browser(app, address=f"192.0.{n}.1"), path, email) for n, email in enumerate(names)]
+    assert len(taken[0]) > 50
+    assert not any("FROM users" in step for step in taken[0])
+    assert taken[0] == taken[1] == taken[2]
+    assert ALICE in {letter["To"] for letter in arrived()}, "and yet it was written to"
 
 
 def test_the_host_that_a_request_names_gets_into_no_link(app, stranger, arrived):

@@ -117,6 +117,7 @@ def vandalise(house):
         name=EVIL[:100], kind="openai", base_url=house.provider.url, key="sim-evil", priority=0, weight=1, actor=admin
     )
     upstreams.add_credential(evil.id, name=EVIL[:100], key="sim-other", actor=admin)
+    upstreams.create(name="chatgpt", kind="codex_oauth", base_url="", key=None, priority=0, weight=1, actor=admin)
     catalog.import_models(evil.id, {"sim-1": EVIL.replace(" ", "")[:200]}, actor=admin)
     announcements.announce(EVIL, days=7, actor=admin)
     shown = {"endpoint": "responses.create", "protocol": "openai", "status": 500, "end": "failed", "total_ms": 10}

@@ -1,5 +1,7 @@
 """A look at pages: what the browser complained about, what axe found, and whether they fit their window."""
 
+import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,23 @@ SCRIPTS_OF_OTHERS = """
 """
 WIDTHS = {"wide": 1440, "phone": 390}
 HEIGHT = 900
+LOOKS = (("phone", "light"), ("wide", "dark"), ("phone", "dark"), ("wide", "light"))
+"""Every width in every colour scheme."""
+ALL = os.environ.get("REALMS_TEST_LOOKS") == "all"
+SHOTS = os.environ.get("REALMS_TEST_SHOTS")
+"""A folder for a picture of each look, where somebody wants to see them."""
+
+
+def looks(turn):
+    """The looks that a page is given, and how many of the last of them axe sees too.
+
+    All four, where all are wanted (`make pages`); else two that differ in both respects, and axe sees one. Turns go
+    round, so that in two languages a page has all four looks, and all pages together have axe at each of them alike.
+    """
+    if ALL:
+        return LOOKS, len(LOOKS)
+    pair = LOOKS[turn % 2 * 2 :][:2]
+    return (pair if turn // 2 % 2 else pair[::-1]), 1
 
 
 @dataclass
@@ -23,6 +42,7 @@ class Look:
     """A window, and what it complained about since it was last asked."""
 
     page: Any
+    language: str = "en"
     complaints: list[str] = field(default_factory=list)
 
     def axe(self):
@@ -36,6 +56,19 @@ class Look:
         told, self.complaints = self.complaints, []
         return told + self.violations() + self.page.evaluate(SCRIPTS_OF_OTHERS)
 
+    def wrong(self, name, turn=0):
+        """What is wrong with this page, looked at in turn: too wide, not accessible, not quiet."""
+        found = [] if self.page.title() else ["no title"]
+        given, seen_by_axe = looks(turn)
+        for n, (width, scheme) in enumerate(given):
+            over = self.sized(width, scheme)
+            found += [f"{over} px wider than a {width} window"] if over > 0 else []
+            if SHOTS:
+                file = re.sub(r"\W+", "-", name) + f".{self.language}.{width}.{scheme}.png"
+                self.page.screenshot(path=Path(SHOTS) / file, full_page=True)
+            found += self.axe() if n >= len(given) - seen_by_axe else []
+        return [f"{name} {self.language}: {line}" for line in found + self.told()]
+
     def violations(self):
         return self.page.evaluate("window.violations")
 
@@ -47,7 +80,7 @@ class Look:
 
 
 @contextmanager
-def look(browser, *, language="en", width="wide", scheme="light", cookie=None, script=True):
+def look(browser, *, language="en", width="wide", scheme="light", cookie=None, script=True, zone=None):
     """Open a window in a language, width and colour scheme, with the sign-in of somebody."""
     context = browser.new_context(
         locale=language,
@@ -55,12 +88,13 @@ def look(browser, *, language="en", width="wide", scheme="light", cookie=None, s
         color_scheme=scheme,
         reduced_motion="reduce",  # colours that are still changing are nobody's contrast
         java_script_enabled=script,
+        timezone_id=zone,
     )
     if cookie is not None:
         context.add_cookies([cookie])
     page = context.new_page()
     page.add_init_script(NOTE_VIOLATIONS)
-    seen = Look(page)
+    seen = Look(page, language)
     page.on(
         "console", lambda m: seen.complaints.append(f"console: {m.text}") if m.type in {"error", "warning"} else None
     )

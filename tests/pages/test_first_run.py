@@ -30,6 +30,7 @@ def test_from_the_set_up_link_to_the_first_answer(browser, fresh, provider):
     with look(browser) as seen:
         page = seen.page
         page.goto(link)
+        assert seen.wrong("/setup") == []
         page.fill("[name=email]", "admin@example.com")
         page.fill("[name=password]", live.PASSWORD)
         page.fill("[name=again]", live.PASSWORD)
@@ -39,7 +40,10 @@ def test_from_the_set_up_link_to_the_first_answer(browser, fresh, provider):
         page.fill("[name=base_url]", f"{provider.url}/v1")
         page.fill("[name=key]", "sim-main")
         page.click("main form button[type=submit] >> nth=-1")
+        assert page.locator(".guide .done").count() == 4, "tested step by step"
+        assert seen.wrong("/admin/upstreams/1 tested") == []
         page.goto(f"{fresh.url}/")
+        assert seen.wrong("/ with the guide", 1) == []
         page.click(".guide a[role=button]")
         page.locator("main input[type=checkbox]").first.check()
         page.click("main form button[type=submit] >> nth=-1")

@@ -25,3 +25,11 @@ def test_what_was_left_out_is_told_without_its_name(app, alice_there, admin_ther
     assert "main" not in told
     whole = admin_there.get(f"/admin/requests/{record(7).id}").soup.find("caption", string="Attempts").parent
     assert [row.td.get_text(strip=True) for row in whole.select("tr.off")] == ["main", "main / gpt-5"]
+
+
+def test_sums_lead_to_their_rows(busy):
+    first = busy.get("/usage").soup.find("caption", string="Sums").parent.tbody.tr
+    for link in first.find_all("a"):
+        assert "since=" in link["href"]
+        assert busy.get(link["href"]).status == 200
+    assert "status=error" in first.find_all("a")[1]["href"]
