@@ -114,8 +114,9 @@ return told
 """Tells what a worker's chunks come to: used ever, held, free. What Redis thought otherwise is brought to that, so that
 an answer that was lost, a lease that fell away and a Redis that forgot everything do no harm."""
 
-SWEEP = """
-local dead = redis.call('ZRANGEBYSCORE', 'realms:leases', '-inf', ARGV[1], 'LIMIT', 0, 100)
+SWEPT_AT_ONCE = 100
+SWEEP = f"""
+local dead = redis.call('ZRANGEBYSCORE', 'realms:leases', '-inf', ARGV[1], 'LIMIT', 0, {SWEPT_AT_ONCE})
 for _, call in ipairs(dead) do
   local held = redis.call('HGETALL', 'realms:lease:' .. call)
   for i = 1, #held, 2 do
@@ -128,4 +129,4 @@ for _, call in ipairs(dead) do
 end
 return #dead
 """
-"""Takes back what calls of dead workers had reserved, and what those held in chunks."""
+"""Takes back what calls of dead workers had reserved, and what those held in chunks; returns of how many."""

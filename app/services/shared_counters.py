@@ -20,13 +20,15 @@ from gevent.event import Event
 from app.protocol.limit import Measure
 from app.services.chunks import Chunks
 from app.services.counters import Counters, Full, Want
-from app.services.counting_scripts import GIVE, RESTORE, SWEEP, TAKE, TELL
+from app.services.counting_scripts import GIVE, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
 from app.services.shared import AWAY, Breaker, channel
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
-LEASE_S = 30
+LEASE_S = 25
 RENEW_S = 10.0
+SWEEP_S = 2.0
+"""What dead workers held is looked for so often: it is free again half a minute after they died."""
 TELL_S = 0.5
 """What chunks come to is told so often."""
 WAIT_S = 0.25
@@ -155,7 +157,7 @@ class SharedCounters(Counters):
         return arguments
 
     def _work_for_ever(self) -> None:
-        renewed = looked = 0.0
+        renewed = looked = swept = 0.0
         while True:
             self._wake.wait(TELL_S)
             self._wake.clear()
@@ -170,6 +172,9 @@ class SharedCounters(Counters):
                 if now - renewed >= RENEW_S:
                     renewed = now
                     self._renew()
+                if now - swept >= SWEEP_S:
+                    swept = now
+                    self._take_back()
             except AWAY as error:
                 self._breaker.failed(error)
 
@@ -213,7 +218,11 @@ class SharedCounters(Counters):
             self._holds_until = since + LEASE_S - RENEW_S
         for call_id in (call_id for call_id, score in zip(live[1:], known[1:], strict=True) if score is None):
             self._reserve_again(call_id, now, until)
-        self._sweep([], [now])
+
+    def _take_back(self) -> None:
+        """Take back what dead workers held, portion by portion until there is no more of it."""
+        while self._sweep([], [_now_ms()]) >= SWEPT_AT_ONCE:
+            pass
 
     def _reserve_again(self, call_id: str, now: int, until: int) -> None:
         """A Redis that was emptied or started anew, or others that thought us dead, have forgotten a call."""

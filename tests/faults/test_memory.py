@@ -72,7 +72,7 @@ def test_a_worker_that_the_kernel_kills_takes_nothing_along_that_a_client_saw(pr
         seen = [each.read() for each in crowd.seen]
         ids, ends = sum(len(each.ids) for each in seen), sum(each.ended for each in seen)
         assert min(ids, ends) >= 100
-        until(lambda: held(house) == 0, seconds=60, every=0.5)
+        until(lambda: held(house) == 0, seconds=40, every=0.5)
         freed = time.monotonic() - ended
         assert_owned(house, seen)
         assert_settled(house, seen)

@@ -129,7 +129,7 @@ def test_what_a_dead_worker_held_and_reserved_is_free_again(workers, client, mon
     for name in client.zrange(LEASES, 0, -1):
         client.zadd(LEASES, {name: 1})
     assert second.admitted(want(1000))
-    second._renew()
+    second._take_back()
     assert client.hlen(f"realms:free:{KEY}") == client.hexists(f"realms:free:{KEY}", second._name)
     settled(lambda: second.peek(["k"]) == [1])
     assert int(client.get("realms:limit:asked")) >= 5
@@ -144,7 +144,7 @@ def test_a_worker_that_stood_still_too_long_counts_right_again(workers, client):
     assert from_chunk in first._chunks
     for name in client.zrange(LEASES, 0, -1):
         client.zadd(LEASES, {name: 1})
-    second._renew()
+    second._take_back()
     first._holds_until = 0.0
     first.give(direct, [(wanted, 7)])
     first.give(from_chunk, [(wanted, 4)])

@@ -95,9 +95,17 @@ def test_what_a_dead_worker_had_reserved_falls_away_and_what_it_had_asked_does_n
     workers[0].take("a", [want(9, 5, key="money"), want(9, key="asked", measure=Measure.REQUESTS)])
     monkeypatch.setattr(shared_counters, "LEASE_S", 30)
     workers[1].take("b", [want(9, 2, key="money")])
-    workers[1]._renew()
+    workers[1]._take_back()
     assert (client.get("realms:limit:money"), client.get("realms:limit:asked")) == ("2", "1")
     assert client.zrange(LEASES, 0, -1) == ["b"]
+
+
+def test_however_much_dead_workers_held_is_taken_back_at_once(workers, client, monkeypatch):
+    monkeypatch.setattr(shared_counters, "LEASE_S", -1)
+    for n in range(250):
+        workers[0].take(f"a{n}", [want(999)])
+    workers[1]._take_back()
+    assert (client.get("realms:limit:k"), client.zcard(LEASES)) == ("0", 0)
 
 
 def test_a_living_workers_leases_are_renewed(workers, client):
