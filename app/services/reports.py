@@ -184,6 +184,10 @@ def _windows(
     engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime
 ) -> Iterator[list[tuple[datetime, Totals]]]:
     span = OF_HOURS if by == "day" and begin.tzinfo is not UTC else WINDOWS[by]
+    with engine.connect() as connection:
+        first = connection.scalar(_of(scope, select(func.min(DailyRollup.day)), DailyRollup))
+    while first is not None and begin + span <= first:  # most of a year may have been before the first request
+        begin += span
     while begin < now:
         following = begin + span
         with engine.connect() as connection:

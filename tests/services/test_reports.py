@@ -120,6 +120,16 @@ def test_an_export_has_the_sums_in_portions_and_reads_each_when_it_is_wanted(ctx
         assert len(asked) > queries, "the rest was read later"
 
 
+def test_an_export_begins_where_there_is_something(sums, asked):
+    """Somebody came two days ago, and a year is asked for."""
+    now = datetime.fromtimestamp(NOW, ZoneInfo("Asia/Shanghai"))
+    for by in ("hour", "day"):
+        asked.clear()
+        first = next(reports.every(db.engine, Scope(user_id=1), by, reports.days_ago(365, now), now))
+        assert sum(each.cost_nanos for _, each in first) == (100 if by == "hour" else 111)
+        assert len(asked) == 2
+
+
 def test_an_export_of_nothing_is_empty(ctx):
     now = datetime.fromtimestamp(NOW, UTC)
     for by in ("hour", "model"):
