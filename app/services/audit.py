@@ -28,13 +28,13 @@ class Entry:
     after: Any
 
     @property
-    def differences(self) -> list[tuple[str, str, str]]:
-        """What changed: name, before and after, both as text and empty where there was nothing."""
+    def differences(self) -> list[tuple[str, Any, Any]]:
+        """What changed: name, before and after; None where there was nothing."""
         before = self.before if isinstance(self.before, dict) else {}
         after = self.after if isinstance(self.after, dict) else {}
         names = [*before, *(name for name in after if name not in before)]
         told = [(name, before.get(name), after.get(name)) for name in names]
-        return [(name, _said(was), _said(now)) for name, was, now in told if was != now]
+        return [each for each in told if each[1] != each[2]]
 
 
 def list_entries(
@@ -58,7 +58,3 @@ def list_entries(
         Entry(row.id, row.at, email or "", row.peer, row.action, row.target, row.before, row.after)
         for row, email in rows
     ]
-
-
-def _said(value: Any) -> str:
-    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babel.dates import format_timedelta
 from flask import request, url_for
@@ -14,12 +16,10 @@ from flask_babel import format_decimal, format_percent, get_locale
 from flask_babel import gettext as _
 
 from app.models.base import utcnow
-from app.protocol.price import NANOS, dollars
+from app.protocol.price import NANOS, Rates, dollars
 from app.web import times
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from flask import Flask
 
     from app.services.reports import Totals
@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
         duration=duration,
         money=money,
         exact=exact,
+        kept=kept,
         cost=cost,
         share=share,
         since=since,
@@ -78,6 +79,26 @@ def money(nanos: int | None) -> str:
 def exact(nanos: int | None) -> str:
     """Return an amount of nano-dollars with nothing rounded away below a dollar: prices, limits, a working."""
     return UNKNOWN if nanos is None else dollars(nanos)
+
+
+def kept(value: Any, name: str = "") -> str:
+    """Return what a change was from or to, by the name that it is kept under: money as money, moments as moments."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(_("yes") if value else _("no"))
+        case int() if name.startswith("money_") or name in Rates.__struct_fields__:
+            return exact(value)
+        case str() if name.endswith("_at") or name == "valid_from":
+            with suppress(ValueError):
+                return moment(datetime.fromisoformat(value))
+            return value
+        case list():
+            return ", ".join(kept(each, name) for each in value)
+        case dict():
+            return ", ".join(f"{key} {kept(each, key)}" for key, each in value.items())
+    return str(value)
 
 
 def cost(sums: Totals) -> str:
