@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import create_app, settings
 from app.extensions import db
-from app.services import leaving, metrics, schema, setup
+from app.services import leaving, metrics, resealing, schema, setup
 from app.services.accounts import AccountError
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def _unprepared() -> str | None:
         leaving.end(settings.load().data_dir)
         metrics.forget(settings.load().data_dir / metrics.FOLDER)
         with app.app_context():
-            return _behind() or _without_admin()
+            problem = _behind() or _without_admin()
+            if problem is None:
+                _warn_of_secrets()
+            return problem
     except (SQLAlchemyError, ModuleNotFoundError) as error:
         return f"the database can't be used: {getattr(error, 'orig', error)}. Start it, or mend REALMS_DATABASE_URL."
 
@@ -79,6 +82,16 @@ def _without_admin() -> str | None:
     if setup.is_open():
         sys.stdout.write(f"Set up your Realms: {setup.link()}\n")
     return None
+
+
+def _warn_of_secrets() -> None:
+    """Tell of secrets that can't be used, as after a backup came back beside other vault keys; the rest is served."""
+    count, unopened = resealing.unopened()
+    if unopened:
+        sys.stderr.write(
+            f"warning: REALMS_VAULT_KEYS opens {count - len(unopened)} of {count} secrets, not {', '.join(unopened)}: "
+            "what needs them can't be used. Set the keys as they were, or enter these secrets again.\n"
+        )
 
 
 if __name__ == "__main__":

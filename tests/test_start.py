@@ -26,10 +26,20 @@ def command(tmp_path, environment):
     return {"args": [sys.executable, "-m", "gunicorn", "wsgi:app"], "cwd": ROOT, "env": others | ours}
 
 
-def python(tmp_path, *arguments, stdin="", **environment):
-    """What a program of this house prints."""
+def ran(tmp_path, *arguments, stdin="", **environment):
+    """A program of this house, run to its good end."""
     asked = command(tmp_path, environment) | {"args": [sys.executable, *arguments]}
-    return subprocess.run(**asked, input=stdin, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(**asked, input=stdin, capture_output=True, text=True, timeout=60, check=True)
+
+
+def python(tmp_path, *arguments, **more):
+    """What a program of this house prints."""
+    return ran(tmp_path, *arguments, **more).stdout
+
+
+def told_by(tmp_path, **environment):
+    """What a start that is right tells on standard error."""
+    return ran(tmp_path, "-m", "app.start", **environment).stderr
 
 
 def checked(tmp_path, **environment):
@@ -171,6 +181,21 @@ def test_a_configured_administrator_needs_no_link(tmp_path):
     named = {"REALMS_ADMIN_EMAIL": "a@example.com", "REALMS_ADMIN_PASSWORD_FILE": str(tmp_path / "password")}
     for _ in range(2):
         assert "/setup" not in checked(tmp_path, **named)
+
+
+def test_a_wrong_vault_key_is_told_and_all_else_is_served(tmp_path, start):
+    """As after a backup that was put back beside other secrets."""
+    checked(tmp_path)
+    named = ["upstreams", "add", "main", "--kind", "openai", "--key-stdin"]
+    python(tmp_path, "-m", "flask", "--app", "wsgi", *named, stdin="sk-proj-0123456789abcdef")
+    assert "warning" not in told_by(tmp_path)
+    told = told_by(tmp_path, REALMS_VAULT_KEYS=KEY)
+    assert "warning: REALMS_VAULT_KEYS opens 0 of 1 secrets, not main/default" in told
+    assert "sk-proj" not in told
+    server = start(REALMS_VAULT_KEYS=KEY)
+    assert "main/default" in server.told()
+    assert ask(server.port, "GET", "/healthz").status == 200
+    stop(server)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,6 +13,7 @@ from app.admin.warnings import warnings
 from app.services import accounts, catalog, glance, reports
 from app.services import upstreams as service
 from app.services.context import context
+from app.settings import VERSION
 from app.web import times
 from app.web.charts import bars
 
@@ -44,4 +45,5 @@ def overview() -> ResponseReturnValue:
         models=models,
         users=accounts.count(),
         settings=context().settings,
+        version=VERSION,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
 from app.models.base import UtcDateTime, utcnow
-from app.services import probe, schema, upstreams
+from app.services import probe, resealing, schema, upstreams
 from app.services.context import context
 
 if TYPE_CHECKING:
@@ -106,6 +106,14 @@ def migrations() -> list[Check]:
     return [Check("migrations", OK, "as this release wants them")]
 
 
+def vault() -> list[Check]:
+    count, unopened = resealing.unopened()
+    if not unopened:
+        return [Check("vault", OK, f"its keys open all {count} secrets")]
+    fix = "Set REALMS_VAULT_KEYS as it was when these were entered (all that it names are tried), or enter them again."
+    return [Check("vault", FAILED, f"no key opens {len(unopened)} of {count} secrets: {', '.join(unopened)}", fix)]
+
+
 def mail() -> list[Check]:
     post = context().mail
     if not post.offered:
@@ -150,6 +158,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     trusted_proxies,
     database,
     migrations,
+    vault,
     mail,
     reach,
 )

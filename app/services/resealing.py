@@ -1,4 +1,4 @@
-"""Seals everything that the vault holds anew, so that an old vault key can be taken away."""
+"""All that the vault holds: whether its keys open it, and sealing it anew, so that an old key can be taken away."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reseal(*, actor: User | None) -> tuple[int, list[str]]:
     """
     broken = []
     with change("keys.rotate", "credentials", actor=actor) as told:
-        secrets = [*_of_upstreams(), *_of_proxies(), *_of_people()]
+        secrets = list(_all())
         for name, holders in secrets:
             try:
                 for row, column in holders:
@@ -36,6 +36,20 @@ def reseal(*, actor: User | None) -> tuple[int, list[str]]:
                 broken.append(name)
         told.after = {"sealed": len(secrets) - len(broken), "broken": broken}
     return len(secrets) - len(broken), broken
+
+
+def unopened() -> tuple[int, list[str]]:
+    """Return how many secrets there are, and the names of those that no vault key opens."""
+    vault, secrets = context().vault, list(_all())
+    return len(secrets), [
+        name for name, holders in secrets if not all(vault.opens(getattr(row, column)) for row, column in holders)
+    ]
+
+
+def _all() -> Iterator[Secret]:
+    yield from _of_upstreams()
+    yield from _of_proxies()
+    yield from _of_people()
 
 
 def _of_upstreams() -> Iterator[Secret]:

@@ -39,6 +39,14 @@ class Vault:
             raise VaultError("this secret was entered for another address; enter it again")
         return content.secret
 
+    def opens(self, sealed: bytes) -> bool:
+        """Whether one of the keys opens a secret, wherever it may be sent then."""
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
     def rotate(self, sealed: bytes) -> bytes:
         """Return the same secret sealed with the first key. Raises ``VaultError`` when no key opens it."""
         try:

@@ -13,6 +13,7 @@ from app.protocol.record import End
 from app.services import catalog, upstreams
 from app.services.context import context
 from app.services.posting import SUMS, day_of, hour_of
+from app.settings import VERSION
 from app.upstreams.verdict import Scope, Verdict
 from tests.rooms import ADMIN, Browser
 
@@ -119,6 +120,11 @@ def test_what_is_wrong_with_the_house_is_told(settings, people, environment, tol
     assert any(text.startswith(told) for text in warnings(Browser(app).sign_in(ADMIN)))
     with app.app_context():
         db.engine.dispose()
+
+
+def test_it_tells_which_release_runs(admin_there):
+    facts = admin_there.get("/admin").soup.find("h2", string="This server").parent.dl
+    assert facts.find("dt", string="Version").find_next_sibling("dd").get_text(strip=True) == VERSION
 
 
 def test_a_day_at_a_glance(app, admin_there, furnished):

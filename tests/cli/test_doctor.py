@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app import create_app
 from app.extensions import db
 from app.services import upstreams
+from app.services.vault import Vault
 from tests.conftest import SECRET_KEY, VAULT_KEY
 
 KEY = "sk-0123456789abcdef"
@@ -84,8 +85,23 @@ def test_a_schema_that_is_behind_is_a_failure_and_ends_the_examination(ctx, exam
         with db.engine.begin() as connection:
             connection.execute(text("INSERT INTO alembic_version VALUES (:here)"), {"here": here})
     assert code == 1
+    assert "vault" not in checks
     assert (checks["migrations"]["state"], checks["migrations"]["fix"]) == ("failed", "Run: flask db upgrade")
     assert "upstreams" not in checks
+
+
+@pytest.mark.any_database
+def test_secrets_that_no_vault_key_opens_are_a_failure_that_names_them(ctx, app, examine, provider):
+    provider.key = KEY
+    add(provider)
+    assert examine()[1]["vault"]["state"] == "ok"
+    app.extensions["realms"] = replace(
+        app.extensions["realms"], vault=Vault(["another-vault-key-than-it-was-sealed-with"])
+    )
+    code, checks, _ = examine()
+    assert (code, checks["vault"]["state"]) == (1, "failed")
+    assert "main/default" in checks["vault"]["detail"]
+    assert "REALMS_VAULT_KEYS" in checks["vault"]["fix"]
 
 
 def test_a_database_that_is_away_is_a_failure(settings):
