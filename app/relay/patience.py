@@ -28,7 +28,8 @@ class _Worker(greenlet):
     @classmethod
     def at_hand(cls) -> _Worker:
         """Return one that waits, of this thread's, or a new one."""
-        return cls.idle.pop() if cls.idle and cls.idle[-1].parent is gevent.get_hub() else cls()
+        hub = gevent.get_hub()  # made here if need be: one that is made by a worker would be its child
+        return cls.idle.pop() if cls.idle and cls.idle[-1].parent is hub else cls()
 
     def run(self, work: Callable[[], None]) -> None:
         while True:

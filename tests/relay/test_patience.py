@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from app.relay.patience import Patience
+from app.relay.patience import Patience, _Worker
 from app.relay.wire import Silence
 
 
@@ -21,6 +21,13 @@ def test_a_thread_uses_no_other_thread_s():
         assert elsewhere.submit(lambda: Patience(lambda: 7).begin()).result(5) == 7
         assert Patience(lambda: 8).begin() == 8
         elsewhere.shutdown()
+
+
+def test_the_first_work_of_a_thread_is_done_as_any_other(monkeypatch):
+    """It finds neither a worker at hand nor a hub."""
+    monkeypatch.setattr(_Worker, "idle", [])
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert [elsewhere.submit(lambda: Patience(lambda: 7).begin()).result(5) for _ in range(2)] == [7, 7]
 
 
 def test_what_it_raises_is_raised():
