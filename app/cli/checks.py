@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
 from app.models.base import UtcDateTime, utcnow
-from app.services import probe, resealing, schema, upstreams
+from app.services import probe, resealing, schema, shared, upstreams
 from app.services.context import context
 
 if TYPE_CHECKING:
@@ -106,6 +106,16 @@ def migrations() -> list[Check]:
     return [Check("migrations", OK, "as this release wants them")]
 
 
+def redis() -> list[Check]:
+    settings = context().settings
+    if not settings.redis_url.get_secret_value():
+        return [Check("Redis", OK, "none: enough for one worker on one host")]
+    if trouble := shared.trouble(settings):
+        fix = "Start it, or mend REALMS_REDIS_URL: until then each worker holds callers to its share of their limits."
+        return [Check("Redis", FAILED, trouble, fix)]
+    return [Check("Redis", OK, "answers")]
+
+
 def vault() -> list[Check]:
     count, unopened = resealing.unopened()
     if not unopened:
@@ -156,6 +166,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     descriptors,
     public_url,
     trusted_proxies,
+    redis,
     database,
     migrations,
     vault,

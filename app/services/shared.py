@@ -25,6 +25,20 @@ def connect(settings: Settings) -> redis.Redis | None:
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True)
 
 
+def trouble(settings: Settings) -> str:
+    """Return why the configured Redis can't be used; empty where it can be, or where none is."""
+    client = connect(settings)
+    if client is None:
+        return ""
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return str(error) or type(error).__name__
+    finally:
+        client.close()
+    return ""
+
+
 def channel(client: redis.Redis, name: str) -> str:
     """Return the channel of that name among those who share this database: a server's channels know no databases.
 

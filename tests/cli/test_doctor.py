@@ -90,6 +90,17 @@ def test_a_schema_that_is_behind_is_a_failure_and_ends_the_examination(ctx, exam
     assert "upstreams" not in checks
 
 
+@pytest.mark.acceptance("M-4")
+@pytest.mark.parametrize(
+    ("url", "state"), [("", "ok"), ("redis://127.0.0.1:6379/15", "ok"), ("redis://:hunter22@127.0.0.1:1/0", "failed")]
+)
+def test_a_redis_that_cannot_be_reached_is_a_failure(ctx, examine, url, state):
+    _, checks, told = examine(redis_url=SecretStr(url))
+    assert checks["Redis"]["state"] == state
+    assert ("REALMS_REDIS_URL" in checks["Redis"]["fix"]) is (state == "failed")
+    assert "hunter22" not in str(told)
+
+
 @pytest.mark.any_database
 def test_secrets_that_no_vault_key_opens_are_a_failure_that_names_them(ctx, app, examine, provider):
     provider.key = KEY

@@ -102,6 +102,7 @@ def test_compose_lets_streams_finish_and_gives_away_nothing():
     realms = COMPOSE["services"]["realms"]
     minutes = int(realms["stop_grace_period"].removesuffix("m"))
     assert minutes * 60 > DRAIN_S + 5
+    assert realms["pre_stop"][0]["command"][:2] == ["flask", "drain"]
     assert realms["read_only"]
     assert realms["cap_drop"] == ["ALL"]
     assert all(port.startswith("127.0.0.1:") for port in realms["ports"])
