@@ -13,7 +13,7 @@ SIGNED_IN_TO = 5
 """The upstream whose credentials are accounts."""
 PLACES |= {"row_id": 1, "record_id": f"{1:032x}"}
 MORE = {
-    "": ["/nothing-here"],
+    "": ["/forgot", "/register", "/nothing-here"],
     "alice": ["/?days=1", "/usage?status=error", "/usage/evil-2", "/nothing-here"],
     "admin": [
         "/admin/upstreams/4",
