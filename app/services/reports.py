@@ -99,6 +99,16 @@ def totals(scope: Scope, begin: datetime, end: datetime | None = None) -> Totals
     return found
 
 
+def totals_since(scope: Scope, begins: Iterable[datetime]) -> list[Totals]:
+    """Return the sums since each of these moments, the latest first: what they share is added up once."""
+    found, so_far, end = [], Totals(), None
+    for begin in begins:
+        so_far.add(totals(scope, begin, end))
+        found.append(msgspec.structs.replace(so_far))
+        end = begin
+    return found
+
+
 def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None) -> list[tuple[Any, Totals]]:
     """Return the sums by ``model``, ``user_id``, ``token_id``, ``upstream_id``, ``hour`` or ``day``, in their order.
 
@@ -118,10 +128,7 @@ def by_hour_and_upstream(begin: datetime) -> Iterator[tuple[datetime, int, Total
 
 
 def every(engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime) -> Iterator[list[tuple[Any, Totals]]]:
-    """Yield what ``grouped`` returns from ``begin`` on in portions, each read on its own.
-
-    So an export begins at once, keeps little in memory, and holds no connection between them.
-    """
+    """Yield what ``grouped`` returns from ``begin`` on in portions; nothing is held between them."""
     return _windows(engine, scope, by, begin, now) if by in WINDOWS else _ranges(engine, scope, by, begin)
 
 
@@ -207,8 +214,7 @@ def _ranges(engine: Engine, scope: Scope, by: str, begin: datetime) -> Iterator[
             keys = list(connection.scalars(beyond.order_by(column).limit(PORTION)))
             if not keys:
                 return
-            # Where these are all, no bounds are said: they would lead a database through all time.
-            between = None if after is None and len(keys) < PORTION else (keys[0], keys[-1])
+            between = None if after is None and len(keys) < PORTION else (keys[0], keys[-1])  # or days are passed over
             found = _by_key(connection, scope, by, begin=begin, between=between)
         yield found
         after = keys[-1]

@@ -48,7 +48,8 @@ def list_for(reader: Reader) -> ResponseReturnValue:
         return redirect(url_for(reader.one, record_id=found.id))
     page = history.page(records.asked(user_id=reader.user_id), after=records.cursor())
     scope, now = Scope(user_id=reader.user_id), times.now()
-    begins = [(days, reports.days_ago(days - 1, now)) for days in PERIODS]
+    begins = [reports.days_ago(days - 1, now) for days in PERIODS]
+    sums = reports.totals_since(scope, begins)
     return render_template(
         "requests.html",
         reader=reader,
@@ -57,7 +58,7 @@ def list_for(reader: Reader) -> ResponseReturnValue:
         asked=records.values(),
         ends=records.END_CHOICES,
         missing=named,
-        totals=[(days, begin.date(), reports.totals(scope, begin)) for days, begin in begins],
+        totals=[(days, begin.date(), each) for days, begin, each in zip(PERIODS, begins, sums, strict=True)],
         **_names(reader),
     )
 

@@ -174,6 +174,8 @@ def test_sums_of_any_zones_days_are_those_of_its_hours(ctx, zone):
         told = reports.trend(Scope(), "day", reports.days_ago(days, now), reports.days_ago(-1, now))
         assert sum(sums.cost_nanos for _, sums in told) == expected
         assert len(told) == days + 1
+    begins = [reports.days_ago(days, now) for days in (0, 6, 29)]
+    assert reports.totals_since(Scope(), begins) == [reports.totals(Scope(), begin) for begin in begins]
     begin, end = reports.days_ago(9, now), reports.days_ago(2, now)
     parts = [
         reports.totals(Scope(), reports.days_ago(d, now), reports.days_ago(d - 1, now)).cost_nanos
