@@ -220,7 +220,13 @@ def _signs(
     """Return what calls are placed by."""
     line: Line[Choice] = Line()
     return Signs(
-        health=Health(board, cooldown_s=settings.cooldown_s, changed=line.changed),
+        health=Health(
+            board,
+            cooldown_s=settings.cooldown_s,
+            failures=settings.cooldown_failures,
+            window_s=settings.cooldown_window_s,
+            changed=line.changed,
+        ),
         load=Load(board, changed=line.changed),
         affinity=Affinity(board, life_s=settings.affinity_s),
         accounts=accounts,

@@ -124,7 +124,8 @@ def usage(account: CodexAccount) -> Answer:
         "primary_window": window(quota.primary_used, quota.primary_minutes, quota.primary_reset),
         "secondary_window": window(quota.secondary_used, quota.secondary_minutes, quota.secondary_reset),
     }
-    credits_left = {"has_credits": False, "unlimited": False, "balance": "0"}
+    balance = quota.credits_left
+    credits_left = {"has_credits": bool(balance), "unlimited": False, "balance": balance or "0"}
     return json_answer(
         {"plan_type": account.plan, "email": account.email, "rate_limit": limits, "credits": credits_left}
     )

@@ -20,6 +20,8 @@ class Quota(msgspec.Struct):
     secondary_used: float = 30.0
     secondary_reset: int = 400000
     secondary_minutes: int = 10080
+    credits_left: str = ""
+    """What the usage page tells as the balance; empty for an account without credits."""
     limit_reached: bool = False
     """Refuse calls with `usage_limit_reached`."""
 

@@ -74,6 +74,8 @@ class CodexAccounts:
         now = utcnow().timestamp()
         quota = codex_quota.of_headers(headers, now=now)
         if quota is not None:
+            _, known = self._quotas.get(place.credential_id, (0.0, Quota()))
+            quota = msgspec.structs.replace(quota, credits=known.credits)
             self._quotas[place.credential_id] = (now, quota)
             self._unwritten.add(place.credential_id)
 

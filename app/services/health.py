@@ -18,8 +18,6 @@ from app.services.board import Board
 from app.upstreams.verdict import Verdict
 
 TOPIC = "health"
-WINDOW_S = 30.0
-FAILURES = 3
 REST_MAX_S = 600.0
 ENDPOINT_REST_S = 3600.0
 TRIAL_S = 360.0
@@ -55,9 +53,19 @@ log = structlog.get_logger()
 class Health:
     """What one worker knows; the board tells the others."""
 
-    def __init__(self, board: Board, *, cooldown_s: float, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        *,
+        cooldown_s: float,
+        failures: int = 3,
+        window_s: float = 30.0,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._board = board
         self._cooldown_s = cooldown_s
+        self._failures_max = failures
+        self._window_s = window_s
         self._changed = changed
         """Called when somebody may be asked again."""
         self.rests: dict[str, Rest] = {}
@@ -138,10 +146,10 @@ class Health:
         self._put(key, Rest(until, streak, bool(verdict.rest_s), verdict.reason))
 
     def _too_often(self, key: str, now: float) -> bool:
-        recent = [at for at in self._failures.get(key, ()) if now - at < WINDOW_S]
+        recent = [at for at in self._failures.get(key, ()) if now - at < self._window_s]
         recent.append(now)
         self._failures[key] = recent
-        if len(recent) < FAILURES:
+        if len(recent) < self._failures_max:
             return False
         del self._failures[key]
         return True

@@ -27,6 +27,8 @@ class Calling(Topic):
     # How it chooses among upstreams
     attempts_max: int = Field(default=4, ge=1, le=20)
     opening_s: float = Field(default=0.25, ge=0, le=60)
+    cooldown_failures: int = Field(default=3, ge=1, le=100)
+    cooldown_window_s: float = Field(default=30, gt=0, le=3600)
     cooldown_s: float = Field(default=30, ge=0, le=600)
     queue_wait_s: float = Field(default=0, ge=0, le=600)
     affinity_s: float = Field(default=3600, gt=0, le=604_800)

@@ -17,6 +17,8 @@ PREFIX = "x-codex-"
 USUAL_MINUTES = {"primary": 300.0, "secondary": 10_080.0}
 """How long the windows are where their length isn't told."""
 SIGN = "x-codex-primary-used-percent"
+UNLIMITED = "unlimited"
+CREDITS_MAX = 20
 UNKNOWN = 0.5
 """How willing an account is that has told nothing yet."""
 
@@ -34,6 +36,8 @@ class Quota(msgspec.Struct, frozen=True, omit_defaults=True):
 
     short: Window | None = None
     long: Window | None = None
+    credits: str = ""
+    """What is left to be paid with beyond the windows, as only the usage page tells it; empty where that is nothing."""
 
     def willingness(self, now: float) -> float:
         """Return how willing the account is to take a new conversation, 0 to 1: what is left for the time left.
@@ -74,11 +78,18 @@ def of_headers(headers: Mapping[str, str], *, now: float) -> Quota | None:
 def of_usage(body: bytes, *, now: float) -> Quota:
     """Return the windows of a usage page. Raises ``ValueError`` for anything else."""
     try:
-        limits = msgspec.json.decode(body)["rate_limit"] or {}
+        page = msgspec.json.decode(body)
+        limits = page["rate_limit"] or {}
         windows = [_of_page(limits.get(f"{name}_window") or {}, usual, now) for name, usual in USUAL_MINUTES.items()]
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("the answer is not an account's usage") from None
-    return _quota(*windows)
+    return msgspec.structs.replace(_quota(*windows), credits=_credits(page.get("credits")))
+
+
+def _credits(told: Any) -> str:
+    if not isinstance(told, Mapping) or not (told.get("has_credits") or told.get("unlimited")):
+        return ""
+    return UNLIMITED if told.get("unlimited") else str(told.get("balance", ""))[:CREDITS_MAX]
 
 
 def _of_page(told: Mapping[str, Any], usual_minutes: float, now: float) -> Window | None:

@@ -116,12 +116,16 @@ def test_an_auth_json_is_imported_and_never_shown(app, room, sim):
 
 
 def test_the_allowance_is_asked_for_and_shown(app, room, sim):
-    tokens = sim.control("POST", "codex", {"email": "q@example.com", "quota": {"primary_used": 61.0}})
+    tokens = sim.control(
+        "POST", "codex", {"email": "q@example.com", "quota": {"primary_used": 61.0, "credits_left": "12.50"}}
+    )
     with app.app_context():
         codex_connect.connect(1, codex_connect.read_file(json.dumps(tokens)), actor=None)
         number = codex_connect.accounts(1)[0].credential_id
     room.press(AT, f"{AT}/accounts/{number}/allowance")
-    assert "5 hours: 61 %, resets" in room.get(AT).text
+    shown = room.get(AT).text
+    assert "5 hours: 61 %, resets" in shown
+    assert "Credits: 12.50" in shown
     assert room.post(f"{AT}/accounts/99/allowance", {"csrf_token": room.token()}).location == AT
     assert "no such credential" in room.get(AT).text
 

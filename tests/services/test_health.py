@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from app.services import health as module
 from app.services.board import Alone
-from app.services.health import FAILURES, REST_MAX_S, WINDOW_S, Health, State
+from app.services.health import REST_MAX_S, Health, State
 from app.upstreams.verdict import Scope, Verdict
 from tests.services.boards import Wall
 
 T = 1_000_000.0
 KEY = "u:1"
+FAILURES, WINDOW_S = 3, 30.0
 
 
 def verdict(**more):
@@ -23,7 +24,7 @@ REFUSED = verdict(at_once=True)
 
 
 def fresh(board=None, cooldown_s=30.0):
-    return Health(board or Alone(), cooldown_s=cooldown_s)
+    return Health(board or Alone(), cooldown_s=cooldown_s, failures=FAILURES, window_s=WINDOW_S)
 
 
 def at_rest(**more):
@@ -49,6 +50,15 @@ def test_the_reason_is_the_one_that_lasts():
     assert health.state([KEY], T + 31) is State.DUE
     assert health.reason([KEY, "c:1"]) == "rate_limited"
     assert health.reason(["c:2"]) == ""
+
+
+def test_how_many_failures_in_which_time_is_up_to_the_operator():
+    health = Health(Alone(), cooldown_s=30.0, failures=2, window_s=5.0)
+    health.failed(KEY, verdict(), T, trial=False)
+    health.failed(KEY, verdict(), T + 5, trial=False)
+    assert health.state([KEY], T + 5) is State.READY
+    health.failed(KEY, verdict(), T + 9, trial=False)
+    assert health.state([KEY], T + 9) is State.OUT
 
 
 def test_failures_count_while_they_are_recent_and_nothing_went_well_between():

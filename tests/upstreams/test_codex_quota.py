@@ -40,6 +40,22 @@ def test_the_usage_page():
             of_usage(broken, now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("told_of", "known"),
+    [
+        ({"has_credits": True, "unlimited": False, "balance": "12.50"}, "12.50"),
+        ({"has_credits": True, "unlimited": True, "balance": None}, "unlimited"),
+        ({"has_credits": False, "unlimited": False, "balance": "0"}, ""),
+        ({"has_credits": True, "balance": "9" * 500}, "9" * 20),
+        (None, ""),
+        ([7], ""),
+    ],
+)
+def test_credits_are_told_by_the_usage_page(told_of, known):
+    page = {"rate_limit": None, "credits": told_of}
+    assert of_usage(json.dumps(page).encode(), now=NOW).credits == known
+
+
 def test_windows_of_no_length_are_the_usual_ones():
     window = {"used_percent": 40, "reset_at": NOW + 60}
     page = {"rate_limit": {"primary_window": window, "secondary_window": window}}
