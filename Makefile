@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
-TWO := -n 2 --dist loadgroup
+BESIDE := -n 3 --dist loadgroup  # many tests wait for other processes: three keep two cores busy
 QUICK := not faults and not pages and not slow
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ demo: .venv/ready ## Start Realms with a simulated provider, people and a token;
 	@exec $(BIN)/python -m app.demo
 
 test: .venv/ready-dev services ## Run all tests but the faults, on every database that is installed
-	@exec $(BIN)/pytest $(TWO) -m "not faults"
+	@exec $(BIN)/pytest $(BESIDE) -m "not faults"
 
 check: .venv/ready-dev ## Look at form, types, floors and templates, and run the quick tests
 	@$(BIN)/ruff format --check .
@@ -27,7 +27,7 @@ check: .venv/ready-dev ## Look at form, types, floors and templates, and run the
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/djlint --check --lint --quiet templates
-	@exec $(BIN)/pytest $(TWO) -q -m "$(QUICK)"
+	@exec $(BIN)/pytest $(BESIDE) -q -m "$(QUICK)"
 
 format: .venv/ready-dev ## Put code and templates in form
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -182,7 +182,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _check_members(rejected: str, body: dict[str, Any]) -> None:
-    if rejected in body:
+    if rejected and rejected in body:
         message = f"Unsupported parameter: '{rejected}' is not supported with this model."
         raise ApiError(400, message, code="unsupported_parameter", kind="invalid_request_error", param=rejected)
 

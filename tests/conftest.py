@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from werkzeug.routing import Rule
 
 from app import create_app
-from app.extensions import db
 from app.services import accounts, passwords
 from app.settings import Settings
 from tests import databases
 from tests import provider as providers
 from tests.house_fixtures import one_house, one_provider  # noqa: F401 - fixtures of all folders
+from tests.live import let_go
 
 PASSWORD = "correct horse battery staple"
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(items):
     """`make check` leaves out what needs running processes, and the other databases of what runs on several.
 
-    Of two workers of `make test` one runs the tests of one house, and all tests of a file, so that what they share is
+    Of the workers of `make test` one runs the tests of one house, and all tests of a file, so that what they share is
     started once; only pages are shared out one by one, when all else is given out.
     """
     for item in items:
@@ -171,8 +171,7 @@ def app(settings):
     """The application on a database of its own."""
     app = create_app(settings)
     yield app
-    with app.app_context():
-        db.engine.dispose()
+    let_go(app)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from flask import Flask
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -29,6 +30,7 @@ from sqlalchemy import text
 from app import create_app
 from app.extensions import db
 from app.services import accounts, catalog, tokens, upstreams
+from app.services.context import context
 from app.settings import Settings
 from tests import databases, watched
 
@@ -239,9 +241,15 @@ def open_house(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        with app.app_context():
-            db.engine.dispose()
+        let_go(app)
     assert not (found := watched.troubles(folder)), found
+
+
+def let_go(app: Flask) -> None:
+    """Close what an application in this process keeps open: connections to its database and to its upstreams."""
+    with app.app_context():
+        context().egress.session.close()
+        db.engine.dispose()
 
 
 def _ready(house: House) -> bool:
