@@ -3,8 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
-# Many tests wait for other processes: four at a time keep two cores busy.
-BESIDE := -n 4 --dist loadgroup
+# Many tests wait for other processes: three at a time keep two cores busy.
+BESIDE := -n 3 --dist loadgroup
 QUICK := not faults and not pages and not slow
 
 .DEFAULT_GOAL := help
