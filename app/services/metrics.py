@@ -94,11 +94,11 @@ class Metrics:
                     yield _as_of_now(msgspec.json.decode(path.read_bytes(), type=Share), path.stat().st_mtime)
 
     def _write_for_ever(self) -> None:
-        while True:
+        while True:  # told first, so that one that stands still from its first second is known of
+            gevent.get_hub().threadpool.apply(self._write, (msgspec.json.encode(self._own()),))
             due = time.monotonic() + EVERY_S
             gevent.sleep(EVERY_S)
             self._late = max(0.0, time.monotonic() - due)
-            gevent.get_hub().threadpool.apply(self._write, (msgspec.json.encode(self._own()),))
 
     def _write(self, told: bytes) -> None:
         draft = self._path.with_suffix(".draft")

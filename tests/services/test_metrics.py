@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 
+import gevent
 import msgspec
 import pytest
 
 from app.logs import EVENTS
+from app.services import metrics as module
 from app.services.meter import Meter
 from app.services.metrics import METRICS, Metrics, Share, forget
 from tests.house.test_docs import rows
@@ -64,6 +66,14 @@ def test_a_worker_that_has_written_nothing_for_a_while_is_late_by_that(metrics, 
     then = time.time() - 30
     os.utime(tmp_path / f"{os.getppid()}-x.json", (then, then))
     assert told(metrics)["realms_loop_lag_seconds"] == pytest.approx(29, abs=1)
+
+
+def test_a_worker_is_known_to_the_others_from_its_beginning(metrics, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "EVERY_S", 60.0)  # it may stand still before its first minute is over
+    metrics.start()
+    with gevent.Timeout(10):
+        while not list(tmp_path.glob("*.json")):
+            gevent.sleep(0.01)
 
 
 def test_what_a_worker_wrote_itself_is_not_added_to_what_it_knows(metrics, meter):
