@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         elsewhere = SERVERS & {value for value in params.values() if isinstance(value, str)}
-        if elsewhere or "house" in item.fixturenames or {"faults", "simulator"} & set(item.path.parts):
+        if elsewhere or {"house", "houses"} & set(item.fixturenames) or {"faults", "simulator"} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
         if "pages" not in item.path.parts:
             item.add_marker(pytest.mark.xdist_group(params.get("one_house", str(item.path))))

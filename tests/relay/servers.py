@@ -29,12 +29,16 @@ class Server:
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self._thread = threading.Thread(target=self._accept)
         self._talking: list[threading.Thread] = []
+        self._open: list[socket.socket] = []
         self._thread.start()
 
     def close(self) -> None:
         self._closing = True
         self._thread.join()
         self._listener.close()
+        for connection in self._open:  # nobody waits for a request that never comes
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._talking:
             thread.join()
 
@@ -54,6 +58,7 @@ class Server:
             stack.callback(connection.close)
             if self._tls:
                 connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
+            self._open.append(connection)
             for step in script:
                 self.seen.append(self._request(connection))
                 if callable(step):
