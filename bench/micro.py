@@ -38,7 +38,7 @@ from app.protocol.story import STORIES  # noqa: E402
 from app.protocol.usage import from_object  # noqa: E402
 from app.relay.answer import Answer  # noqa: E402
 from app.relay.trace import Trace  # noqa: E402
-from app.relay.transport import RelayRequest, _message, locate  # noqa: E402
+from app.relay.transport import RelayRequest, _message  # noqa: E402
 from app.services.counters import Counters  # noqa: E402
 from app.services.journal import Journal  # noqa: E402
 from app.services.limits import Limits  # noqa: E402
@@ -99,7 +99,9 @@ def way_in(small: bytes, large: bytes) -> Iterator[tuple[str, Station]]:
     chat = call("chat.create", small)
     target = Target(PLACE, "gpt-upstream")
     outgoing = UPSTREAMS["openai"].prepare(chat, Target(PLACE))
-    request = RelayRequest(outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body, proxy="")
+    request = RelayRequest(
+        outgoing.method, outgoing.url, headers=dict(outgoing.headers), body=outgoing.body, proxy=None
+    )
     yield "envelope.parse, 1 KB", lambda: parse(small)
     yield "envelope.parse, 100 KB", lambda: parse(large)
     yield "envelope.with_members, 1 KB", lambda: chat.body.with_members({"model": b'"other"'})
@@ -107,7 +109,7 @@ def way_in(small: bytes, large: bytes) -> Iterator[tuple[str, Station]]:
     yield from placing_stations(chat)
     yield "adapter.prepare", lambda: UPSTREAMS["openai"].prepare(chat, Target(PLACE))
     yield "adapter.prepare, model renamed", lambda: UPSTREAMS["openai"].prepare(chat, target)
-    yield "transport: the request's bytes", lambda: _message(request, *locate(request.url))
+    yield "transport: the request's bytes", lambda: _message(request)
 
 
 def way_out(small: bytes) -> Iterator[tuple[str, Station]]:

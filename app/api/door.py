@@ -11,10 +11,11 @@ import msgspec
 from flask import Response, g, request
 
 from app.api import Machinery, machinery
+from app.api.asked import Asked, asked
 from app.protocol.call import Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
-from app.protocol.ids import call_id, request_id
+from app.protocol.ids import call_id
 from app.web.proxies import SCHEME
 
 PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe", "api.metrics"})
@@ -26,6 +27,7 @@ class Visit(msgspec.Struct):
     """One request at the door. ``caller`` is known once it was admitted."""
 
     environ: dict[str, Any]
+    asked: Asked
     call_id: str
     request_id: str
     protocol: Protocol
@@ -33,31 +35,22 @@ class Visit(msgspec.Struct):
 
 
 def arrive(environ: dict[str, Any]) -> Visit:
-    """Name a request, and find out whose errors its caller understands: by the path, or by Anthropic's own header."""
-    name = call_id()
-    anthropic = environ["PATH_INFO"].startswith("/v1/messages") or "HTTP_ANTHROPIC_VERSION" in environ
-    return Visit(
-        environ=environ,
-        call_id=name,
-        request_id=request_id(environ.get("HTTP_X_REQUEST_ID", ""), name),
-        protocol=Protocol.ANTHROPIC if anthropic else Protocol.OPENAI,
-    )
+    """Name a request, and find out whose errors its caller understands."""
+    told, name = asked(environ), call_id()
+    return Visit(environ, told, name, told.request_id or f"req_{name}", told.protocol)
 
 
 def admit(visit: Visit, parts: Machinery) -> None:
     """Find out who calls. Raises ``RelayError``."""
     parts.start()
     environ = visit.environ
-    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+    if "HTTP_UPGRADE" in environ and environ["HTTP_UPGRADE"].lower() == "websocket":
         raise RelayError(Problem.NO_WEBSOCKET, "WebSockets are not offered here; use POST /v1/responses over HTTP.")
-    if environ.get(SCHEME) == "http" and parts.settings.https:
+    if SCHEME in environ and environ[SCHEME] == "http" and parts.settings.https:
         # No redirect: it would teach the token to go on travelling in clear.
         raise RelayError(Problem.INSECURE, f"Use {parts.settings.public_url}; tokens must not travel in clear.")
     visit.caller = parts.callers.authenticate(
-        environ.get("HTTP_AUTHORIZATION"),
-        environ.get("HTTP_X_API_KEY"),
-        address=environ.get("REMOTE_ADDR", ""),
-        client=environ.get("HTTP_USER_AGENT", ""),
+        visit.asked.credentials, address=environ.get("REMOTE_ADDR", ""), client=environ.get("HTTP_USER_AGENT", "")
     )
 
 

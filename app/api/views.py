@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, g, request
@@ -16,10 +16,9 @@ from app.protocol.call import Call, Reply
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
-from app.protocol.headers import offered, to_upstream
+from app.protocol.headers import offered
 from app.settings import Settings
 
-TRACEPARENT_LONGEST = 128
 STORED_BY_DEFAULT = frozenset({ObjectKind.RESPONSE, ObjectKind.CONVERSATION})
 
 
@@ -45,40 +44,40 @@ def view(endpoint: Endpoint, object_id: str = "", item_id: str = "") -> Response
 def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str = "", item_id: str = "") -> Reply:
     """Relay one admitted call. Raises ``RelayError`` or ``ClientLeftError``."""
     started = time.monotonic()
-    extra = offered(visit.environ, names) if (names := parts.directory.snapshot.offered) else ()
-    called = partial(_call, endpoint, visit, started=started, extra=extra, object_id=object_id, item_id=item_id)
+    names = parts.directory.snapshot.offered
+    about = _About(endpoint, visit, object_id, item_id, offered(visit.environ, names) if names else (), started)
     try:
-        body = _body(endpoint, visit.environ, parts.settings) if endpoint.takes_body else None
+        body = _body(endpoint, visit, parts.settings) if endpoint.takes_body else None
         model = _model(endpoint, body)
         stream, stores = _streams(endpoint, body, visit.environ), _stores(endpoint, body)
     except RelayError as error:
-        parts.relay.refuse(called(), error)
+        parts.relay.refuse(_call(about, None), error)
         raise
-    return parts.relay.run(called(body=body, model=model, stream=stream, stores=stores))
+    return parts.relay.run(_call(about, body, model, stream=stream, stores=stores))
 
 
-def _call(
-    endpoint: Endpoint,
-    visit: Visit,
-    *,
-    started: float,
-    extra: tuple[tuple[str, str], ...],
-    object_id: str,
-    item_id: str,
-    body: Envelope | None = None,
-    model: str = "",
-    stream: bool = False,
-    stores: bool = False,
-) -> Call:
+class _About(NamedTuple):
+    """What is known of a call before its body is."""
+
+    endpoint: Endpoint
+    visit: Visit
+    object_id: str
+    item_id: str
+    offered: tuple[tuple[str, str], ...]
+    started: float
+
+
+def _call(about: _About, body: Envelope | None, model: str = "", *, stream: bool = False, stores: bool = False) -> Call:
+    endpoint, visit, object_id, item_id, extra, started = about
     assert visit.caller is not None  # noqa: S101 - admitted
-    environ = visit.environ
+    environ, asked = visit.environ, visit.asked
     return Call(
         id=visit.call_id,
         request_id=visit.request_id,
         endpoint=endpoint,
         caller=visit.caller,
         query=environ.get("QUERY_STRING", ""),
-        headers=tuple(to_upstream(environ)),
+        headers=asked.headers,
         offered=extra,
         object_id=object_id,
         item_id=item_id,
@@ -86,7 +85,7 @@ def _call(
         model=model,
         stream=stream,
         stores=stores,
-        traceparent=environ.get("HTTP_TRACEPARENT", "")[:TRACEPARENT_LONGEST],
+        traceparent=asked.traceparent,
         started=started,
         connection=connection_of(environ),
     )
@@ -98,9 +97,11 @@ def respond(reply: Reply) -> Response:
     return Response(reply.body, reply.status, headers=reply.headers + length, direct_passthrough=True)
 
 
-def _body(endpoint: Endpoint, environ: dict[str, Any], settings: Settings) -> Envelope | None:
+def _body(endpoint: Endpoint, visit: Visit, settings: Settings) -> Envelope | None:
     """Return the body; an empty one is right for the POSTs that act on an object (cancel), and for nothing else."""
-    raw = read_body(environ, settings)
+    if not visit.asked.brings_json:
+        raise RelayError(Problem.UNSUPPORTED_MEDIA_TYPE, "Send a JSON body with Content-Type: application/json.")
+    raw = read_body(visit.environ, settings)
     return parse(raw) if raw or endpoint.kind is not Kind.OBJECT else None
 
 

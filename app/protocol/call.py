@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -131,6 +131,6 @@ class Reply(msgspec.Struct, frozen=True):
 
     status: int
     headers: list[tuple[str, str]]
-    body: Iterator[bytes]
+    body: Iterable[bytes]
     length: int | None = None
     """In bytes; None for a stream."""

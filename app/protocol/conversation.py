@@ -8,6 +8,7 @@ and Claude Code, OpenAI's and Anthropic's API references.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -27,6 +28,7 @@ _SEALED = re.compile(rb'"encrypted_content"\s*:\s*"[^"]')
 _COMPACTED = re.compile(rb'"type"\s*:\s*"compaction(?:_summary)?"')
 _SIGNED = re.compile(rb'"signature"\s*:\s*"[^"]|"redacted_thinking"')
 _BEGINNINGS = {"responses": ("instructions", "input"), "chat": ("", "messages"), "messages": ("system", "messages")}
+_NAMING = frozenset({"prompt_cache_key", "metadata", "conversation"})
 _turns = msgspec.json.Decoder(list[msgspec.Raw])
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -48,6 +50,9 @@ class Conversation(msgspec.Struct, frozen=True):
     compacted: bool = False
 
 
+_NAMELESS = Conversation()
+
+
 class _Turn(msgspec.Struct):
     role: str | None = None
 
@@ -64,12 +69,14 @@ def conversation_of(call: Call) -> Conversation:
     """Return the conversation of a call; never raises, whatever the client sent."""
     body = call.body
     if body is None or not call.endpoint.needs_model:
-        return Conversation()
-    source, name = _by_header(call) or _by_body(body) or ("", b"")
+        return _NAMELESS
+    named = _by_header(call.headers) or _by_body(body)
     sealed = _is_sealed(call, body)
+    if named is None and not sealed:
+        return _NAMELESS
     compacted = sealed and _COMPACTED.search(body.raw("input") or b"") is not None
-    key = digest(call.caller, source, name) if source else ""
-    return Conversation(key, named=bool(source), sealed=sealed, compacted=compacted)
+    key = digest(call.caller, *named) if named is not None else ""
+    return Conversation(key, named=named is not None, sealed=sealed, compacted=compacted)
 
 
 def by_its_beginning(call: Call, conversation: Conversation) -> Conversation:
@@ -96,8 +103,10 @@ def digest(caller: Caller, source: str, name: bytes) -> str:
     return blake2b(name, digest_size=16, key=key, person=source.encode()[:16]).hexdigest()
 
 
-def _by_header(call: Call) -> tuple[str, bytes] | None:
-    given = [(HEADERS.index(name), name, value) for name, value in call.headers if name in HEADERS and value]
+@lru_cache(maxsize=1024)
+def _by_header(headers: tuple[tuple[str, str], ...]) -> tuple[str, bytes] | None:
+    """Return what a session's header names; the same headers come with many calls."""
+    given = [(HEADERS.index(name), name, value) for name, value in headers if name in HEADERS and value]
     if not given:
         return None
     _, name, value = min(given)
@@ -105,6 +114,8 @@ def _by_header(call: Call) -> tuple[str, bytes] | None:
 
 
 def _by_body(body: Envelope) -> tuple[str, bytes] | None:
+    if not body.has_any(_NAMING):
+        return None
     if (name := _text(body, "prompt_cache_key")) is not None:
         return "prompt_cache_key", name.encode("utf-8", "replace")
     if (session := _anthropic_session(body)) is not None:

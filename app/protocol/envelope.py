@@ -7,7 +7,7 @@ can disagree about it.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Set
 from typing import Any
 
 import msgspec
@@ -36,6 +36,10 @@ class Envelope:
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
+
+    def has_any(self, names: Set[str]) -> bool:
+        """Whether any of these members is there."""
+        return not self._members.keys().isdisjoint(names)
 
     def raw(self, name: str) -> bytes | None:
         """Return the bytes of a member's value, or None."""
@@ -114,7 +118,8 @@ def _refuse_repeats(body: bytes, members: dict[str, msgspec.Raw]) -> None:
     The decoder keeps the last of two. A compact body (what SDKs send) that is exactly as long as its members has no
     room for a second one; any other is walked from value to value, each skipped by the length that the decoder found.
     """
-    if len(body) == 1 + sum(len(name) + 4 + len(raw) for name, raw in members.items()) and body.isascii():
+    compact = 1 + 4 * len(members) + sum(map(len, members)) + sum(map(len, members.values()))
+    if len(body) == compact and body.isascii():
         return
     seen: set[str] = set()
     at = _skip(body, body.index(b"{") + 1)

@@ -12,9 +12,11 @@ TO_UPSTREAM = frozenset({
 })  # fmt: skip
 TO_UPSTREAM_PREFIXES = ("x-stainless-", "x-codex-", "x-openai-", "x-claude-code-")
 
+TURN_STATE = "x-codex-turn-state"
+"""What Codex names a turn by: its own account alone can go on with it."""
 TO_CLIENT = frozenset({
     "content-type", "retry-after", "retry-after-ms", "openai-processing-ms", "openai-version", "openai-model",
-    "x-should-retry", "x-codex-turn-state",
+    "x-should-retry", TURN_STATE,
 })  # fmt: skip
 
 NEVER_LET_THROUGH = frozenset({

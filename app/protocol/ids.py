@@ -33,9 +33,9 @@ class _Draws:
 _draws = _Draws()
 
 
-def request_id(wanted: str, call: str) -> str:
-    """Return the client's request id where it has the right shape, else one of ours."""
-    return wanted if wanted and REQUEST_ID.fullmatch(wanted) else f"req_{call}"
+def wanted_request_id(told: str) -> str:
+    """Return the client's request id where it has the right shape, else nothing."""
+    return told if told and REQUEST_ID.fullmatch(told) else ""
 
 
 def is_object_id(value: str) -> bool:

@@ -78,18 +78,16 @@ def openai(raw: dict[str, Any]) -> tuple[Counts, bool]:
     hits = _either(told.prompt_cache_hit_tokens, told.cached_tokens)
     cached = check.within(_either(read.cached_tokens, hits), total)
     left = None if total is None else total - (cached or 0)
-    written = check.within(read.cache_write_tokens or None, left)
+    written = check.within(read.cache_write_tokens, left) if read.cache_write_tokens else None
     fresh = None if left is None else left - (written or 0)
     output = _completion(_either(told.output_tokens, told.completion_tokens), raw.get("total_tokens"), total)
-    return {
-        "input": fresh,
-        "cache_read": cached,
-        "cache_write_5m": written,
-        "output": output,
-        "reasoning": check.within(wrote.reasoning_tokens, output),
-        "audio_input": check.within(read.audio_tokens or None, fresh, sound=True),
-        "audio_output": check.within(wrote.audio_tokens or None, output),
-    }, check.sound
+    counts = {"input": fresh, "cache_read": cached, "cache_write_5m": written, "output": output}
+    if wrote is not _NO_PART:
+        counts["reasoning"] = check.within(wrote.reasoning_tokens, output)
+        counts["audio_output"] = check.within(wrote.audio_tokens, output) if wrote.audio_tokens else None
+    if read.audio_tokens:
+        counts["audio_input"] = check.within(read.audio_tokens, fresh, sound=True)
+    return counts, check.sound
 
 
 def _completion(output: int | None, everything: Any, total: int | None) -> int | None:

@@ -42,29 +42,31 @@ class Answer:
     on_url = on_status = on_chunk_header = on_chunk_complete = None
     """Of no interest; llhttp's binding looks for them all, and to find nothing costs more than to find None."""
 
+    # How each answer begins; set on one as soon as it is otherwise there.
+    _parser: Any = None
+    _left = -1
+    """Bytes of a plain body that are still to come; less than none where llhttp has to tell."""
+    _after_whole: int | None = None
+    _inflater: Inflater | None = None
+    _pending: Iterator[bytes] = iter(())
+    _informational = 0
+    _head_size = 0
+    _head_done = False
+    _tainted = False
+    _may_hold_more = False
+    _kept_alive = False
+    _told: dict[str, str] | None = None
+    status = 0
+    complete = False
+    waited = True
+    read_size = READ_SIZE
+
     def __init__(self, wire: Wire, *, done: Callable[[bool], None]) -> None:
         self._wire = wire
         self._done: Callable[[bool], None] | None = done
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called for each chunk, which streams have one of for each event
-        self._parser: Any = None
-        self._left = -1
-        """Bytes of a plain body that are still to come; less than none where llhttp has to tell."""
-        self._after_whole: int | None = None
-        self._inflater: Inflater | None = None
-        self._pending: Iterator[bytes] = iter(())
-        self._informational = 0
-        self._head_size = 0
-        self._head_done = False
-        self._tainted = False
-        self._may_hold_more = False
-        self._kept_alive = False
-        self.status = 0
         self.headers: list[tuple[str, str]] = []
-        self._told: dict[str, str] | None = None
-        self.complete = False
-        self.waited = True
-        self.read_size = READ_SIZE
 
     # -- what llhttp tells ------------------------------------------------------------------------------------------
     def on_message_begin(self) -> None:
@@ -154,6 +156,11 @@ class Answer:
             self._pending = chain((data,), self._pending)
         elif data:
             self._pieces.insert(0, data)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the next read would find the end."""
+        return self.complete and not self._pieces and self._inflater is None
 
     @property
     def wire(self) -> Wire:

@@ -12,6 +12,7 @@ import msgspec
 from app.protocol.call import Call, Owned, Target
 from app.protocol.conversation import Conversation
 from app.protocol.errors import RelayError
+from app.protocol.headers import TURN_STATE
 from app.protocol.sealed import is_unreadable
 from app.relay.attempt import AttemptError, Attempts
 from app.relay.link import Link, cut_error
@@ -95,7 +96,7 @@ class Connector:
             offer.done(target)
             raise
         if link.status < 300 and not link.refusal:
-            offer.opened(target, link.headers)
+            offer.opened(target, link.header(TURN_STATE))
         link.on_close = lambda: offer.done(target)
         return link
 

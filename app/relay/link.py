@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from app.protocol.body import Told
 from app.protocol.call import Place
@@ -85,6 +86,10 @@ class Link:
         """Whether there may be more than the wire shows: the end of the answer, or what TLS has taken in."""
         return self._answer.holds_more
 
+    def header(self, name: str) -> str:
+        """Return one of the answer's headers, empty where it isn't there."""
+        return self._answer.header(name)
+
     def put_back(self, data: bytes) -> None:
         """Let the next read return ``data``, which was read to be judged."""
         self._answer.put_back(data)
@@ -104,6 +109,8 @@ class Link:
             if size > limit:
                 raise RelayError(Problem.UPSTREAM, "The upstream's answer is too large.")
             pieces.append(piece)
+            if self._answer.exhausted:
+                break
         self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return self._body
 
@@ -120,7 +127,7 @@ class Link:
         return streams
 
     def _looks_like_stream(self, *, under_any_type: bool) -> bool:
-        kind = self._answer.header("content-type").partition(";")[0].strip().lower()
+        kind = _kind(self._answer.header("content-type"))
         if kind == EVENT_STREAM:
             return True
         if not under_any_type and kind not in {"", "text/plain", "application/octet-stream"}:
@@ -136,6 +143,11 @@ class Link:
         on_close, self.on_close = self.on_close, None
         if on_close:
             on_close()
+
+
+@lru_cache(maxsize=256)
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def cut_error(live: Live, error: Exception | None) -> RelayError | ClientLeftError:

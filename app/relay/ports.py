@@ -68,8 +68,8 @@ class Offer(Protocol):
     def failed(self, target: Target, verdict: Verdict) -> None:
         """Take note that the call failed there, and why; that place is free of it again."""
 
-    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
-        """Take note that the call has begun to be answered there."""
+    def opened(self, target: Target, turn_state: str) -> None:
+        """Take note that the call has begun to be answered there; ``turn_state`` is what the upstream names it by."""
 
     def done(self, target: Target) -> None:
         """Take note that the call is over there, however it ended."""

@@ -102,24 +102,23 @@ class Tap:
 class Whole:
     """A body that is all there, given out in pieces; the watch over its call ends with it."""
 
-    __slots__ = ("_at", "_body", "_live", "_watch")
+    __slots__ = ("_body", "_live", "_watch")
 
     def __init__(self, body: bytes, live: Live, watch: Watch) -> None:
         self._body = body
-        self._at = 0
         self._live = live
         self._watch = watch
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        at = self._at
-        if at >= len(self._body):
-            raise StopIteration
+        if len(self._body) > PIECE:
+            return self._in_pieces()
         self._live.waits_for_client()
-        self._at = at + PIECE
-        return self._body if len(self._body) <= PIECE else self._body[at : at + PIECE]
+        return iter((self._body,))
+
+    def _in_pieces(self) -> Iterator[bytes]:
+        for at in range(0, len(self._body), PIECE):
+            self._live.waits_for_client()
+            yield self._body[at : at + PIECE]
 
     def close(self) -> None:
         """Called by the server, always."""

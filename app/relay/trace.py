@@ -38,22 +38,23 @@ OPENING_EVENTS = 3
 class Trace:
     """The story of one call for the ledger. Times are monotonic seconds until they become ms in the record."""
 
+    place: Place | None = None
+    """Where the call is being tried."""
+    settled = False
+    conversation = ""
+    left_out: tuple[tuple[str, str], ...] | None = None
+    first_byte_ms: int | None = None
+    first_content_ms: int | None = None
+    bytes_out = 0
+    _begun: Record | None = None
+    _upstream_model = ""
+    _lines = 0
+
     def __init__(self, call: Call, ledger: Ledger) -> None:
         self.call = call
         self._ledger = ledger
         self.at = time.time_ns() / 1e9
-        self.place: Place | None = None
-        """Where the call is being tried."""
         self._attempts: list[Attempt] = []
-        self._begun: Record | None = None
-        self.settled = False
-        self.conversation = ""
-        self.left_out: tuple[tuple[str, str], ...] | None = None
-        self._upstream_model = ""
-        self.first_byte_ms: int | None = None
-        self.first_content_ms: int | None = None
-        self.bytes_out = 0
-        self._lines = 0
         self._content = CONTENT.get(call.endpoint.shape) if call.stream else None
 
     def begin(self) -> None:
@@ -76,7 +77,7 @@ class Trace:
                 error=error[:200],
                 first_byte_ms=None if status is None else took,
                 total_ms=took,
-                after_ms=max(0, _ms_since(self.call.started) - took),
+                after_ms=max(0, int((since - self.call.started) * 1000 + 0.5)),
                 upstream_request_id=upstream_id[:200],
             )
         )

@@ -60,18 +60,21 @@ def locate(url: str) -> tuple[Origin, str]:
 class RelayRequest(requests.PreparedRequest):
     """A prepared request that tells who watches over it which wire carries it."""
 
+    _cookies = _body_position = None
+    hooks: dict[str, list[Any]] = {}  # noqa: RUF012 - never written to
+    connect_s: float | None = None
+    """How long a new connection may take; None: as usual."""
+    on_wire: Callable[[Wire], None] | None = None
+
     def __init__(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, proxy: Proxy | None
     ) -> None:
-        super().__init__()
+        # Not by way of its own beginning, which makes room for cookies and hooks that no request of ours has.
         self.method = method
         self.url = url
         self.headers = headers  # type: ignore[assignment]  # a plain dict will do, and is quick to make
         self.body = body
         self.proxy = proxy
-        self.connect_s: float | None = None
-        """How long a new connection may take; None: as usual."""
-        self.on_wire: Callable[[Wire], None] | None = None
 
 
 class RelayAdapter(BaseAdapter):
@@ -99,10 +102,7 @@ class RelayAdapter(BaseAdapter):
         Raises ``WireError``, ``ssl.SSLError``, ``BrokenAnswerError``, or what the dial raises. A reused connection
         that dies before the first byte of an answer is replaced by a fresh one, once.
         """
-        origin, target = locate(str(request.url))
-        if proxy := _way_of(request):
-            origin = origin._replace(proxy=proxy)
-        message = _message(request, origin, target)
+        origin, message = _message(request)
         on_wire = getattr(request, "on_wire", None)
         wire = self._take(origin)
         if wire is not None:
@@ -181,20 +181,23 @@ def _way_of(request: requests.PreparedRequest) -> Proxy | None:
     return way
 
 
-def _message(request: requests.PreparedRequest, origin: Origin, target: str) -> bytes:
-    """Return the request as bytes, head and body in one, so that it leaves in one send."""
+def _message(request: requests.PreparedRequest) -> tuple[Origin, bytes]:
+    """Return where a request goes, and its bytes, head and body in one, so that it leaves in one send."""
     body = request.body or b""
-    head = _head(request.method, origin, target, tuple(request.headers.items()))
-    length = f"content-length: {len(body)}\r\n\r\n" if body or request.method == "POST" else "\r\n"
-    return head + length.encode() + (body if isinstance(body, bytes) else body.encode())
+    origin, head = _head(request.method, str(request.url), _way_of(request), tuple(request.headers.items()))
+    length = b"content-length: %d\r\n\r\n" % len(body) if body or request.method == "POST" else b"\r\n"
+    return origin, head + length + (body if isinstance(body, bytes) else body.encode())
 
 
 @lru_cache(maxsize=512)
-def _head(method: str | None, origin: Origin, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Return a request's head but for the body's length: the same few go out again and again."""
+def _head(
+    method: str | None, url: str, proxy: Proxy | None, headers: tuple[tuple[str, str], ...]
+) -> tuple[Origin, bytes]:
+    """Return where a request goes, and its head but for the body's length: the same few go out again and again."""
+    origin, target = locate(url)
     lines = [f"{method} {target} HTTP/1.1", f"host: {origin.authority}", "accept-encoding: identity"]
     lines += [f"{name}: {value}" for name, value in headers if name.lower() not in FRAMING]
     head = "\r\n".join((*lines, ""))
     if head.count("\r") != len(lines) or head.count("\n") != len(lines):
         raise ValueError("a header or address may not hold a line break")
-    return head.encode("latin-1")
+    return origin._replace(proxy=proxy), head.encode("latin-1")

@@ -2,12 +2,17 @@
 
 What is taken here is a strict part of what gunicorn's own parser takes, and means the same there (RFC 9112, PEP 3333):
 one spelling for each thing, ASCII only, no name twice, a body of stated length. Everything else is gunicorn's to judge.
+
+A program sends the same head again and again, but for the length of what follows; what was read of one is kept, by its
+very bytes, and so is what others have made of it (``KNOWN``).
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from app.api.asked import KNOWN
 
 HEAD_MAX = 8190
 """In bytes; no line of a shorter head can be over any of gunicorn's limits."""
@@ -23,25 +28,55 @@ _KEEPS = {"": False, "keep-alive": False, "close": True}
 _LENGTH_DIGITS = 15
 _KEYS_MAX = 1024
 _keys: dict[str, str] = {}
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,15})\r\n")
+_KEPT_MAX, _KEPT_SIZE = 1024, 2048
 
 
 class Head(NamedTuple):
-    """A request's head: its environ entries, its own size and its body's in bytes, and whether the connection ends."""
+    """A request's head: its environ entries, its own size and its body's in bytes, and whether the connection ends.
 
-    environ: dict[str, str]
+    The environ is another request's too, and not to be changed.
+    """
+
+    environ: dict[str, Any]
     size: int
     length: int
     closes: bool
 
 
+_kept: dict[bytes, Head] = {}
+
+
 def read(data: bytes) -> Head | None:
     """Return the head that ``data`` begins with, or None where it isn't whole or isn't plain."""
+    size = data.find(b"\r\n\r\n", 0, HEAD_MAX) + 4
+    stated = _LENGTH.search(data, 0, size)
+    if stated is None or size > _KEPT_SIZE:
+        return _parsed(data)
+    start, end = stated.span(1)
+    key = data[:start] + data[end:size]
+    head = _kept.get(key)
+    if head is None:
+        head = _parsed(data)
+        if head is None:
+            return None
+        head.environ[KNOWN] = {}
+        if len(_kept) >= _KEPT_MAX:
+            del _kept[next(iter(_kept))]
+        _kept[key] = head
+    length = int(stated[1])
+    if length == head.length and size == head.size:
+        return head
+    return Head(head.environ | {"CONTENT_LENGTH": str(length)}, size, length, head.closes)
+
+
+def _parsed(data: bytes) -> Head | None:
     match = _PLAIN.match(data, 0, HEAD_MAX)
     if match is None:
         return None
     method, target, path, query, block = match.groups()
     lines = _LINES.findall(block.decode())
-    environ = {_keys.get(name) or _key(name): value.strip(" \t") for name, value in lines}
+    environ: dict[str, Any] = {_keys.get(name) or _key(name): value.strip(" \t") for name, value in lines}
     if len(environ) != len(lines) or not environ.keys().isdisjoint(_UNUSUAL):
         return None
     closes = _KEEPS.get(environ.get("HTTP_CONNECTION", "").lower())

@@ -17,6 +17,7 @@ _HOP_BY_HOP = frozenset({
 })  # fmt: skip
 _BODILESS = ("1", "204", "304")
 _LENGTHLESS = ("1", "204")
+LENGTH = "content-length"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -62,16 +63,12 @@ class Response:
 
     def _told(self) -> tuple[str, bool]:
         """Return the application's headers as lines, and whether one of them states the body's length."""
-        lines, sized = [], False
-        for name, value in self._headers:
-            lowered = name.lower()
-            if lowered == "content-length":
-                if self._status.startswith(_LENGTHLESS):
-                    continue
-                sized = True
-            if lowered not in _HOP_BY_HOP:
-                lines.append(f"{name}: {value}\r\n")
-        return "".join(lines), sized
+        names = [name.lower() for name, _ in self._headers]
+        dropped = _HOP_BY_HOP if not self._status.startswith(_LENGTHLESS) else _HOP_BY_HOP | {LENGTH}
+        if dropped.isdisjoint(names):
+            return "".join([f"{name}: {value}\r\n" for name, value in self._headers]), LENGTH in names
+        kept = [each for each, name in zip(self._headers, names, strict=True) if name not in dropped]
+        return "".join([f"{name}: {value}\r\n" for name, value in kept]), LENGTH in names and LENGTH not in dropped
 
 
 def chunk(piece: bytes) -> bytes:

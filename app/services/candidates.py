@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import msgspec
 
-from app.protocol.call import Call
+from app.protocol.call import Call, Place
 from app.protocol.endpoints import ENDPOINTS, Endpoint
 from app.protocol.errors import Problem, RelayError
 from app.services.directory import Directory
@@ -36,7 +36,7 @@ class Candidate(msgspec.Struct, frozen=True):
 class Tier:
     """Candidates of the same priority, of which each gets its weight's share."""
 
-    __slots__ = ("_cumulative", "_names", "bounded", "members", "places")
+    __slots__ = ("_cumulative", "_names", "bounded", "members", "only", "places")
 
     def __init__(self, members: Iterable[Candidate]) -> None:
         self.members = tuple(members)
@@ -44,6 +44,8 @@ class Tier:
         """How many there are to choose from."""
         self.bounded = [each for each in self.members if each.upstream.policy.max_concurrent is not None]
         """Those that take only so many calls at a time."""
+        self.only = _only(self.members)
+        """The one place, where it is the only one and takes as many calls as come."""
         self._names: frozenset[str] | None = None
         self._cumulative = list(accumulate(candidate.weight for candidate in self.members))
 
@@ -143,6 +145,11 @@ def _names(candidate: Candidate) -> Iterable[str]:
     yield f"u:{candidate.upstream.id}"
     yield from candidate.ready_keys
     yield from (f"c:{number}" for number in candidate.upstream.places)
+
+
+def _only(members: tuple[Candidate, ...]) -> tuple[Candidate, Place] | None:
+    places = [(candidate, place) for candidate in members for place in candidate.upstream.places.values()]
+    return places[0] if len(places) == 1 and members[0].upstream.policy.max_concurrent is None else None
 
 
 def _always(_: Candidate) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -14,7 +15,7 @@ from app.services.affinity import Affinity
 from app.services.candidates import Candidate, Tier
 from app.services.health import Health, State
 from app.services.line import Line
-from app.services.load import Load, load_keys
+from app.services.load import Load
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -22,7 +23,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     candidate: Candidate
     place: Place
-    trial: list[str]
+    trial: Sequence[str] = ()
 
 
 class Signs(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class Signs(msgspec.Struct, frozen=True):
 
     def give_back(self, choice: Choice) -> None:
         """Free a place that nobody came for."""
-        self.load.end(*load_keys(choice.place))
+        self.load.end(choice.place)
         self.health.abandon(choice.trial)
 
 
@@ -63,12 +64,14 @@ class Choosing:
 
     def take(self) -> Choice | None:
         """Take the best place there is; None where there is none at the moment."""
-        now = now_s()
-        choice = self._bound_choice(now)
-        if choice is None and not self.only_own:
-            choice = self._first(now, again=False) or self._first(now, again=True)
+        choice = self._only_choice()
+        if choice is None:
+            now = now_s()
+            choice = self._bound_choice(now)
+            if choice is None and not self.only_own:
+                choice = self._first(now, again=False) or self._first(now, again=True)
         if choice is not None:
-            self._signs.load.begin(*load_keys(choice.place))
+            self._signs.load.begin(choice.place)
         return choice
 
     def tries(self, choice: Choice) -> None:
@@ -101,6 +104,16 @@ class Choosing:
         tried = frozenset(self._tried), frozenset(self._failed_upstreams)
         return call.model, call.endpoint.name, call.stores, own, *tried
 
+    def _only_choice(self) -> Choice | None:
+        """What there is without a choice to make: the usual case, found with few words."""
+        only = self._tiers[0].only if len(self._tiers) == 1 else None
+        if only is None or self._tried or self._signs.health.rests:
+            return None
+        candidate, place = only
+        if not self.waits and self._signs.line.waits_for(place.credential_id):
+            return None
+        return Choice(candidate, place)
+
     def _bound_choice(self, now: float) -> Choice | None:
         """The credential that the conversation is with, while it is well."""
         bound = self.bound
@@ -116,9 +129,10 @@ class Choosing:
     def _first(self, now: float, *, again: bool) -> Choice | None:
         """The best place of the highest tier that has one; ``again``: at upstreams that have failed this call."""
         out: set[int] = set()
+        is_open = partial(self._is_open, now, out, again)
         for tier in self._tiers:
             while True:
-                candidate = tier.choose(self._load_of, is_open=lambda c: self._is_open(c, now, out, again=again))
+                candidate = tier.choose(self._load_of, is_open=is_open)
                 if candidate is None:
                     break
                 choice = self._credential(candidate, now)
@@ -127,7 +141,7 @@ class Choosing:
                 out.add(candidate.upstream.id)
         return None
 
-    def _is_open(self, candidate: Candidate, now: float, out: set[int], *, again: bool) -> bool:
+    def _is_open(self, now: float, out: set[int], again: bool, candidate: Candidate) -> bool:  # noqa: FBT001
         if candidate.upstream.id in out or (candidate.upstream.id in self._failed_upstreams) is not again:
             return False
         if self._is_full(candidate):
@@ -140,7 +154,10 @@ class Choosing:
         places = [place for n, place in candidate.upstream.places.items() if n not in self._tried]
         if len(places) > 1:
             places.sort(key=self._rank)
-        return next((choice for place in places if (choice := self._if_usable(candidate, place, now))), None)
+        for place in places:
+            if (choice := self._if_usable(candidate, place, now)) is not None:
+                return choice
+        return None
 
     def _rank(self, place: Place) -> tuple[float, int, float]:
         """What orders an upstream's credentials: what is left of its account, calls under way, the last use."""
@@ -153,11 +170,11 @@ class Choosing:
         if not self.waits and self._signs.line.waits_for(place.credential_id):
             return None
         if not health.rests:
-            return Choice(candidate, place, [])
+            return Choice(candidate, place)
         keys = (*candidate.keys(self._call), f"c:{place.credential_id}")
         state = health.state(keys, now)
         if state is State.READY or (state is State.DUE and not self.moves_health):
-            return Choice(candidate, place, [])
+            return Choice(candidate, place)
         trial = health.try_out(keys, now) if state is State.DUE else None
         return None if trial is None else Choice(candidate, place, trial)
 

@@ -115,10 +115,13 @@ class Health:
             self._board.release(key)
             self._changed()
 
+    @property
+    def doubts(self) -> bool:
+        """Whether anything has failed lately, so that a call's success is news."""
+        return bool(self.rests or self._failures)
+
     def succeeded(self, keys: Iterable[str], now: float) -> None:
         """A call was served: what stood in the way is over, but for what the upstream itself gave an end."""
-        if not self.rests and not self._failures:
-            return
         for key in keys:
             self._failures.pop(key, None)
             rest = self.rests.get(key)

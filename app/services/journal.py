@@ -138,8 +138,11 @@ class Journal:
     @property
     def size(self) -> int:
         """Bytes that are not yet known to be in the database."""
-        others = sum(segment.size for group in (self.waiting, *self.orphans) for segment in group)
-        return others + (self._current.size - self._current.carried if self._current else 0)
+        current = self._current
+        own = current.size - current.carried if current is not None else 0
+        if not self.waiting and not self.orphans:
+            return own
+        return own + sum(segment.size for group in (self.waiting, *self.orphans) for segment in group)
 
     @property
     def waits_since(self) -> float | None:

@@ -16,7 +16,7 @@ from app.protocol import record as values
 from app.protocol.call import Caller
 from app.protocol.endpoints import BY_NAME, Kind
 from app.protocol.errors import Problem, RelayError
-from app.protocol.price import FREE, Bill, at, bill
+from app.protocol.price import FREE, UNPRICED, Bill, at, bill
 from app.protocol.usage import Usage, UsageState, tokens_of
 from app.services.background import complete
 from app.services.directory import Directory
@@ -38,7 +38,7 @@ class CallLine(msgspec.Struct, tag_field="event", tag="call", frozen=True):
     model: str
     upstream: int | None
     status: int
-    end: str
+    end: values.End
     reason: str
     first_byte_ms: int | None
     total_ms: int
@@ -87,6 +87,8 @@ class Ledger:
 
     def _billed(self, record: values.Record) -> values.Record:
         bill = self._bill(record)
+        if bill is UNPRICED:
+            return record
         return msgspec.structs.replace(record, cost=bill.cost, price=bill.price)
 
     def _bill(self, record: values.Record) -> Bill:
@@ -133,7 +135,7 @@ def _line(record: values.Record) -> CallLine:
         model=record.model,
         upstream=record.attempts[-1].upstream_id if record.attempts else None,
         status=record.status,
-        end=record.end.value,
+        end=record.end,
         reason=record.reason,
         first_byte_ms=record.first_byte_ms,
         total_ms=record.total_ms,

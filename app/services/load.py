@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import gevent
 import msgspec
@@ -45,23 +46,26 @@ class Load:
         return self._mine.get(key, 0) + self._sum.get(key, 0)
 
     def last_used(self, key: str) -> float:
-        """Return when a call last began here, on the monotonic clock."""
+        """Return when a call last began here with a credential, on the monotonic clock."""
         return self._used.get(key, 0.0)
 
-    def begin(self, *keys: str) -> None:
+    def begin(self, place: Place) -> None:
         """A call begins."""
-        for key in keys:
-            self._mine[key] = self._mine.get(key, 0) + 1
-            self._used[key] = time.monotonic()
+        mine = self._mine
+        upstream, credential = _keys(place.upstream_id, place.credential_id)
+        mine[upstream] = mine.get(upstream, 0) + 1
+        mine[credential] = mine.get(credential, 0) + 1
+        self._used[credential] = time.monotonic()
 
-    def end(self, *keys: str) -> None:
+    def end(self, place: Place) -> None:
         """A call is over."""
-        for key in keys:
-            left = self._mine.get(key, 0) - 1
+        mine = self._mine
+        for key in _keys(place.upstream_id, place.credential_id):
+            left = mine.get(key, 0) - 1
             if left > 0:
-                self._mine[key] = left
+                mine[key] = left
             else:
-                self._mine.pop(key, None)
+                mine.pop(key, None)
         self._changed()
 
     def _tell_for_ever(self) -> None:
@@ -90,6 +94,7 @@ class Load:
         self._changed()
 
 
-def load_keys(place: Place) -> tuple[str, str]:
+@lru_cache(maxsize=4096)
+def _keys(upstream_id: int, credential_id: int) -> tuple[str, str]:
     """Return what a call at a place is counted by: its upstream, its credential."""
-    return f"u:{place.upstream_id}", f"c:{place.credential_id}"
+    return f"u:{upstream_id}", f"c:{credential_id}"

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, islice
 
 import msgspec
 
 from app.protocol.call import Call, Target
 from app.protocol.conversation import Conversation, by_its_beginning, digest
+from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
+from app.protocol.headers import TURN_STATE
 from app.services.candidates import Tier
 from app.services.choosing import Choice, Choosing, Signs, now_s
 from app.services.health import ENDPOINT_REST_S, State
 from app.services.line import Spot
-from app.services.load import load_keys
 from app.services.one_place import NO_RETRY
 from app.upstreams.verdict import Scope, Verdict
 
 TRIAL_WAIT_S = 5.0
 """How long a call waits for what another's trial shows, for a busy upstream, and for the one account it depends on."""
 LEFT_OUT_MAX = 20
-TURN_STATE = "x-codex-turn-state"
 NOBODYS = frozenset({Scope.NOTHING, Scope.REQUEST})
 LIMITS = frozenset({"rate_limited", "quota"})
 
@@ -39,19 +40,19 @@ class Offer:
         self._call = call
         self._signs = signs
         self._tiers = tiers
-        if sum(tier.places for tier in tiers) > 1:  # with one place only there is nothing to remember
+        if len(tiers) > 1 or tiers[0].places > 1:  # with one place only there is nothing to remember
             conversation = by_its_beginning(call, conversation)
         turn, own = _turn_keys(call), _conversation_keys(call, conversation)
         self._keys = turn + own
         # A beginning that others may share binds nobody: nothing is lost yet by going anywhere.
         known = self._keys if conversation.named or conversation.continues else turn
-        self.bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None)
+        self.bound = next((n for key in known if (n := signs.affinity.of(key)) is not None), None) if known else None
         self._choosing = Choosing(call, tiers, signs=signs, bound=self.bound)
         known_for = self.bound if conversation.sealed else None
         serves = known_for is not None and any(n == known_for for n, _ in self._choosing.places())
         self._own = known_for if serves else None
         """The credential that alone can read what the call carries, as far as that is known."""
-        self._choosing.only_own = self._own is not None
+        self._choosing.only_own = serves
         self._present: Choice | None = None
         self._spot: Spot[Choice] | None = None
         self._asked_at = time.monotonic()
@@ -141,23 +142,22 @@ class Offer:
         causes = {Scope.CREDENTIAL: f"c:{choice.place.credential_id}", Scope.ROUTE: route, Scope.ENDPOINT: endpoint}
         return causes.get(scope, upstream)
 
-    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
+    def opened(self, target: Target, turn_state: str) -> None:
         """Take note that the call has begun to be answered there: what was doubtful is well, and there it stays."""
         choice = self._present
         if choice is None:
             return
-        if self._choosing.moves_health:
-            keys = (*choice.candidate.keys(self._call), f"c:{choice.place.credential_id}")
-            self._signs.health.succeeded(keys, now_s())
-        else:
-            self._signs.health.abandon(choice.trial)
-        self._present = msgspec.structs.replace(choice, trial=[])
+        health, place = self._signs.health, choice.place
+        if not self._choosing.moves_health:
+            health.abandon(choice.trial)
+        elif health.doubts:
+            health.succeeded((*choice.candidate.keys(self._call), f"c:{place.credential_id}"), now_s())
+        if choice.trial:
+            self._present = msgspec.structs.replace(choice, trial=())
+        if turn_state and self._call.endpoint.protocol is Protocol.OPENAI:
+            self._signs.affinity.bind(_turn_key(self._call, turn_state), place.credential_id)
         for key in self._keys:
-            self._signs.affinity.bind(key, choice.place.credential_id)
-        if self._call.endpoint.protocol == "openai":
-            issued = next((value for name, value in headers if name == TURN_STATE), "")
-            if issued:
-                self._signs.affinity.bind(_turn_key(self._call, issued), choice.place.credential_id)
+            self._signs.affinity.bind(key, place.credential_id)
 
     def done(self, target: Target) -> None:
         """Take note that the call is over there."""
@@ -229,12 +229,19 @@ class Offer:
     def _over(self, target: Target) -> Choice | None:
         choice, self._present = self._present, None
         if choice is not None:
-            self._signs.load.end(*load_keys(choice.place))
+            self._signs.load.end(choice.place)
         return choice
 
 
 def _turn_keys(call: Call) -> list[str]:
-    return [_turn_key(call, value) for name, value in call.headers if name == TURN_STATE]
+    states = _turn_states(call.headers)
+    return [_turn_key(call, state) for state in states] if states else []
+
+
+@lru_cache(maxsize=1024)
+def _turn_states(headers: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return the states among a caller's headers; the same ones come with many calls."""
+    return [value for name, value in headers if name == TURN_STATE]
 
 
 def _conversation_keys(call: Call, conversation: Conversation) -> list[str]:

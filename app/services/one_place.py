@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from app.protocol.call import Target
 from app.protocol.errors import Problem, RelayError
-from app.services.load import Load, load_keys
+from app.services.load import Load
 from app.upstreams.verdict import Verdict
 
 NO_RETRY = (("x-should-retry", "false"),)
@@ -25,7 +23,7 @@ class OnePlace:
         target, self._target = self._target, None
         if target is None:
             raise RelayError(Problem.OVERLOADED, "The upstream could not serve this request; try again later.")
-        self._load.begin(*load_keys(target.place))
+        self._load.begin(target.place)
         return target
 
     def leave(self) -> None:
@@ -48,9 +46,9 @@ class OnePlace:
         """The call is over."""
         self.done(target)
 
-    def opened(self, target: Target, headers: Iterable[tuple[str, str]]) -> None:
+    def opened(self, target: Target, turn_state: str) -> None:
         """Nothing follows from it."""
 
     def done(self, target: Target) -> None:
         """The call is over."""
-        self._load.end(*load_keys(target.place))
+        self._load.end(target.place)

@@ -7,6 +7,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.api.asked import KNOWN
 from app.server import head
 from tests.api.test_smuggling import AMBIGUOUS, LINES
 from tests.api.wire import request
@@ -42,7 +43,7 @@ def gunicorns(data):
 
 def ours(data):
     found = head.read(data)
-    return found and (found.environ, found.closes)
+    return found and ({key: value for key, value in found.environ.items() if key != KNOWN}, found.closes)
 
 
 def assert_the_same_or_left_to_gunicorn(data):
@@ -56,6 +57,20 @@ def test_a_plain_request_is_taken():
     assert found is not None
     assert (found.size, found.length, found.closes) == (len(PLAIN), 2, False)
     assert ours(PLAIN) == gunicorns(PLAIN)
+
+
+def test_the_same_head_with_another_length_is_read_anew_where_it_differs_and_nowhere_else():
+    first, longer = head.read(PLAIN), head.read(PLAIN.replace(b"Content-Length: 2", b"Content-Length: 1234"))
+    assert (longer.length, longer.size, longer.environ["CONTENT_LENGTH"]) == (1234, len(PLAIN) + 3, "1234")
+    assert longer.environ[KNOWN] is first.environ[KNOWN]
+    assert ours(PLAIN) == gunicorns(PLAIN)
+    assert head.read(PLAIN.replace(b"Content-Length: 2", b"Content-Length: 02")).environ["CONTENT_LENGTH"] == "2"
+
+
+def test_another_head_shares_nothing_with_it():
+    for other in (PLAIN.replace(b"sk_x", b"sk_y"), PLAIN.replace(b"Content-Length: 2", b"Content-Length: ")):
+        found = head.read(other)
+        assert found is None or found.environ[KNOWN] is not head.read(PLAIN).environ[KNOWN]
 
 
 @pytest.mark.parametrize("size", range(0, len(PLAIN), 7))

@@ -31,7 +31,7 @@ def served(by, call, **more):
     """Place a call that is answered well; return the credential."""
     offer = offered(by, call)
     target = offer.next(0)
-    offer.opened(target, more.get("headers", ()))
+    offer.opened(target, more.get("turn_state", ""))
     offer.done(target)
     return target.place.credential_id
 

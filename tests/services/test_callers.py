@@ -16,7 +16,7 @@ from app.models import Token
 from app.models.base import utcnow
 from app.protocol.errors import Problem, RelayError
 from app.services import accounts, tokens
-from app.services.callers import Callers
+from app.services.callers import Callers, credentials
 from app.settings import Settings
 from tests import databases
 from tests.conftest import SECRET_KEY, VAULT_KEY
@@ -31,16 +31,16 @@ def callers(app, ctx):
     return Callers(directory, stale_max_s=60)
 
 
-def refusal(callers, *credentials):
+def refusal(callers, *told):
     with pytest.raises(RelayError) as refused:
-        callers.authenticate(*credentials)
+        callers.authenticate(credentials(*told))
     return refused.value
 
 
 def test_a_token_is_its_users_by_either_header(callers, alice):
     minted = tokens.mint(alice, name="x", models=["a", "b-*"], actor=alice)
-    for credentials in ((f"Bearer {minted.secret}", None), (f"bearer  {minted.secret}", "junk"), (None, minted.secret)):
-        caller = callers.authenticate(*credentials)
+    for told in ((f"Bearer {minted.secret}", None), (f"bearer  {minted.secret}", "junk"), (None, minted.secret)):
+        caller = callers.authenticate(credentials(*told))
         assert (caller.user_id, caller.token_id, caller.models) == (alice.id, minted.token.id, ("a", "b-*"))
     assert len(caller.owner_mark) == 32
 
@@ -58,7 +58,7 @@ def test_a_token_is_its_users_by_either_header(callers, alice):
 def test_a_token_that_is_no_longer_good_is_as_an_unknown_one(callers, alice, spoil, met):
     minted = tokens.mint(alice, name="x", actor=alice)
     if met:
-        callers.authenticate(None, minted.secret)
+        callers.authenticate(credentials(None, minted.secret))
     spoil(db.session.get(Token, minted.token.id), alice)
     if met:
         callers._directory.snapshot.callers.clear()
@@ -68,7 +68,7 @@ def test_a_token_that_is_no_longer_good_is_as_an_unknown_one(callers, alice, spo
 
 def test_a_token_that_expires_while_it_is_remembered_is_refused(callers, alice):
     minted = tokens.mint(alice, name="x", actor=alice, expires_at=utcnow() + timedelta(hours=1))
-    caller = callers.authenticate(None, minted.secret)
+    caller = callers.authenticate(credentials(None, minted.secret))
     assert caller.expires_at is not None
     digest = tokens.digest(minted.secret)
     callers._directory.snapshot.callers[digest] = msgspec.structs.replace(caller, expires_at=1.0)
@@ -76,14 +76,14 @@ def test_a_token_that_expires_while_it_is_remembered_is_refused(callers, alice):
 
 
 @pytest.mark.parametrize(
-    "credentials",
+    "told",
     [(None, None), ("", None), (None, ""), ("Bearer", None), ("Bearer ", None), ("Basic x", None), ("x", None)],
 )
-def test_no_token_is_refused_as_a_wrong_one(callers, alice, credentials):
+def test_no_token_is_refused_as_a_wrong_one(callers, alice, told):
     good = tokens.mint(alice, name="x", actor=alice).secret
-    assert refusal(callers, *credentials).message == refusal(callers, "Bearer sk_wrong", None).message
-    if credentials[0] is not None:
-        assert refusal(callers, credentials[0], good).problem is Problem.INVALID_API_KEY
+    assert refusal(callers, *told).message == refusal(callers, "Bearer sk_wrong", None).message
+    if told[0] is not None:
+        assert refusal(callers, told[0], good).problem is Problem.INVALID_API_KEY
 
 
 @pytest.mark.parametrize("key", ["sk-proj-x", "sk-ant-x", "sess-x", "gsk_x", "AIzax"])
@@ -103,8 +103,8 @@ def test_a_providers_key_is_told_apart_and_not_repeated(callers, key):
 @example("sk_\udcff\udcfe")
 @given(st.text(max_size=40) | st.text(max_size=5).map(lambda text: text * 1000))
 def test_any_text_is_refused_and_never_breaks_anything(bare_callers, text):
-    for credentials in ((f"Bearer {text}", None), (None, text), (text, None)):
-        assert refusal(bare_callers, *credentials).problem is Problem.INVALID_API_KEY
+    for told in ((f"Bearer {text}", None), (None, text), (text, None)):
+        assert refusal(bare_callers, *told).problem is Problem.INVALID_API_KEY
 
 
 @pytest.mark.acceptance("A-6")
@@ -149,10 +149,10 @@ def bare_callers(sqlite_template, tmp_path_factory):
 @pytest.mark.any_database
 def test_with_the_database_away_known_tokens_pass_and_unknown_ones_are_503(callers, alice):
     known = tokens.mint(alice, name="x", actor=alice).secret
-    callers.authenticate(None, known)
+    callers.authenticate(credentials(None, known))
     db.session.remove()
     with away(db.engine):
-        assert callers.authenticate(None, known).user_id
+        assert callers.authenticate(credentials(None, known)).user_id
         error = refusal(callers, None, "sk_never_met")
         assert (error.problem, error.retry_after) == (Problem.OVERLOADED, 5)
 
@@ -160,8 +160,8 @@ def test_with_the_database_away_known_tokens_pass_and_unknown_ones_are_503(calle
 def test_a_snapshot_that_is_too_old_answers_for_nobody(app, callers, alice):
     known = tokens.mint(alice, name="x", actor=alice).secret
     stale = Callers(app.extensions["realms"].directory, stale_max_s=-1)
-    for credentials in ((None, known), (None, "sk_unknown")):
-        assert refusal(stale, *credentials).problem is Problem.OVERLOADED
+    for told in ((None, known), (None, "sk_unknown")):
+        assert refusal(stale, *told).problem is Problem.OVERLOADED
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,10 @@ def test_a_snapshot_that_is_too_old_answers_for_nobody(app, callers, alice):
 )
 def test_a_token_is_good_only_where_it_may_be_used_from(callers, alice, address, good):
     secret = tokens.mint(alice, name="x", networks=["10.0.0.0/8"], actor=alice).secret
-    for credentials in ((f"Bearer {secret}", None), (None, secret)):
+    for told in ((f"Bearer {secret}", None), (None, secret)):
         if good:
-            assert callers.authenticate(*credentials, address=address).user_id == alice.id
+            assert callers.authenticate(credentials(*told), address=address).user_id == alice.id
         else:
             with pytest.raises(RelayError) as refused:
-                callers.authenticate(*credentials, address=address)
+                callers.authenticate(credentials(*told), address=address)
             assert refused.value.problem is Problem.WRONG_ADDRESS

@@ -25,7 +25,7 @@ def test_a_conversation_stays_where_it_is_and_moves_on_when_it_must():
     offer, failed = failing(by, DOWN, a_call(session_id="s"))
     assert failed == first
     target = offer.next(0)
-    offer.opened(target, ())
+    offer.opened(target, "")
     offer.done(target)
     assert {served(by, a_call(session_id="s")) for _ in range(20)} == {target.place.credential_id}
 

@@ -64,7 +64,7 @@ def test_placing_a_call_asks_no_database(ctx):
             call = a_call(session_id=f"s{n % 3}")
             offer = offered(router, call)
             target = offer.next(0)
-            offer.opened(target, ())
+            offer.opened(target, "")
             offer.done(target)
         assert asked == []
         db.session.execute(db.text("SELECT 1"))
