@@ -45,17 +45,27 @@ class Splitter:
         if not data:
             return b""
         held = self._held
-        if not held and data.endswith(b"\n\n"):
-            return data
-        seam = b"".join(held[-_SEAM:])[-_SEAM:]
-        cut = last_boundary(seam + data) - len(seam)
+        cut = self._cut(data)
         if cut <= 0:
             return self._hold(data)
-        block = b"".join((*held, data))
-        end = len(block) - len(data) + cut
-        self._held = [block[end:]] if end < len(block) else []
-        self._size = len(block) - end
-        return block[:end]
+        if cut == len(data):
+            self._held, self._size = [], 0
+            return b"".join((*held, data)) if held else data
+        self._held, self._size = [data[cut:]], len(data) - cut
+        return b"".join((*held, data[:cut])) if held else data[:cut]
+
+    def _cut(self, data: bytes) -> int:
+        """Return the index after the last blank line, also one that begins in what is held; 0 where there is none."""
+        held = self._held
+        if not held:
+            return last_boundary(data)
+        seam = b"".join(held[-_SEAM:])[-_SEAM:]
+        if b"\r" in seam or b"\r" in data:
+            return last_boundary(seam + data) - len(seam)
+        at = data.rfind(b"\n\n")
+        if at >= 0:
+            return at + 2
+        return 1 if data.startswith(b"\n") and seam.endswith(b"\n") else 0
 
     def _hold(self, data: bytes) -> bytes:
         self._held.append(data)

@@ -20,6 +20,7 @@ from app.protocol.usage import Usage, from_events
 
 HEAD_MAX = 4 * 1024
 TAIL_MAX = 8 * 1024
+TELLING_MAX = 16
 
 
 class _Data(msgspec.Struct):
@@ -83,6 +84,8 @@ class Story:
         passed: list[bytes] = []
         at = 0
         while self.end is None and (found := self._telling(block, at)) >= 0:
+            if len(passed) > TELLING_MAX:  # to look for each would be to look through the rest each time
+                return b"".join(passed) + self._examine_all(block[at:])
             start, end = sse.bounds(block, found)
             event = block[max(start, at) : end]
             passed += (block[at:start], self._event(event, sse.read(event)))
@@ -167,8 +170,7 @@ class ChatStory(Story):
         found = super()._telling(block, at)
         if not self._hides_usage:
             return found
-        # the chunk with the usage has no choices
-        return _nearest([found, *(search.first(block, needle, at) for needle in (b'"choices":[]', b'"choices": []'))])
+        return _nearest([found, search.first(block, b'_tokens"', at)])
 
     def _event(self, raw: bytes, event: sse.Event) -> bytes:
         if event.data == b"[DONE]":
@@ -207,7 +209,8 @@ STORIES: dict[Shape, type[Story]] = {story.shape: story for story in (ResponsesS
 
 
 def _nearest(places: list[int]) -> int:
-    return min((place for place in places if place >= 0), default=-1)
+    found = [place for place in places if place >= 0]
+    return min(found) if found else -1
 
 
 def _end_in(ends: dict[str, End], event: sse.Event, data: _Data) -> End | None:

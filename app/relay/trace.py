@@ -31,6 +31,8 @@ CONTENT = {
     Shape.MESSAGES: re.compile(rb"content_block_delta"),
 }
 """What the first event with content has in it, and the opening events before it have not."""
+COUNTED_MAX = 2048
+"""Bytes of a block whose lines are counted."""
 OPENING_EVENTS = 3
 """Events of a stream that carry no token, roughly; all others carry about one."""
 
@@ -96,7 +98,7 @@ class Trace:
             self._first(block)
         self.bytes_out += len(block)
         if self._content is not None:
-            self._lines += block.count(b"\n")
+            self._lines += _lines_in(block)
 
     @property
     def events(self) -> int:
@@ -166,6 +168,14 @@ class Trace:
             attempts=tuple(self._attempts),
             left_out=self.left_out,
         )
+
+
+def _lines_in(block: bytes) -> int:
+    """Return how many lines a block has; of a long one as many as its first part has for its length."""
+    size = len(block)
+    if size <= COUNTED_MAX:
+        return block.count(b"\n")
+    return block.count(b"\n", 0, COUNTED_MAX) * size // COUNTED_MAX
 
 
 def _ms_since(moment: float) -> int:
