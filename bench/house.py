@@ -36,21 +36,24 @@ def house(
     database: str,
     name: str = "realms",
     limited: bool = False,
-    fast: bool = True,
+    server: str = "ours",
     without: tuple[str, ...] = (),
 ):
     """A running Realms that knows one token, given as ``target.token``; its user may have every limit, each far off.
 
-    Without ``fast`` it is served by gunicorn's own gevent worker; ``without`` names parts to be left out.
+    ``server`` may also be "gevent", gunicorn's own worker, or "flask", the same with Flask's blueprints as the door;
+    ``without`` names parts to be left out.
     """
     folder = folder / name
     folder.mkdir()
     with _database(database, folder) as url:
         port = free_port()
         settings = settings_for(port, folder, url)
-        environment = _environment(settings) | {"REALMS_FAST": str(int(fast)), "BENCH_WITHOUT": ",".join(without)}
+        fast = "0" if server == "flask" else "1"
+        environment = _environment(settings) | {"REALMS_FAST": fast, "BENCH_WITHOUT": ",".join(without)}
         token = furnish(settings, upstream_port, limited=limited)
-        command = [sys.executable, "-m", "gunicorn", "bench.without:app" if without else "wsgi:app"]
+        more = ["-c", "bench/gevent.conf.py"] if server == "gevent" else []
+        command = [sys.executable, "-m", "gunicorn", *more, "bench.without:app" if without else "wsgi:app"]
         log = folder / "log"
         with running(name, port, command, log=log, env=environment, cwd=ROOT) as target:
             _wait_ready(target, log)

@@ -13,7 +13,8 @@ from bench.processes import HERE
 README = HERE / "README.md"
 HISTORY = HERE / "history.jsonl"
 START, STOP = "<!-- last run -->", "<!-- end of last run -->"
-US, PLAIN = "realms", "realms-plain"
+US = "realms"
+OURS = (US, f"{US}-gevent", f"{US}-flask")
 PEERS = ("nginx", "haproxy", "litellm", "portkey")
 
 
@@ -66,7 +67,7 @@ def _cases(found: dict) -> str:
         case = CASES[name]
         if case.paced or case.connections == 1:
             continue
-        for us in (US, PLAIN):
+        for us in OURS:
             if us in runs:
                 rows.append([f"{name} ({case.told})", us, *_compared(case, runs, us)])
     names = ["case", "by", *(f"req/s of {peer}" for peer in PEERS)]

@@ -33,7 +33,12 @@ def main() -> None:
         shape = {"database": options.database}
         targets += [stack.enter_context(house(source.port, folder, **shape))]
         if not options.quick:
-            targets += [stack.enter_context(house(source.port, folder, name=report.PLAIN, fast=False, **shape))]
+            for server in ("gevent", "flask"):
+                targets += [
+                    stack.enter_context(
+                        house(source.port, folder, name=f"{report.US}-{server}", server=server, **shape)
+                    )
+                ]
         result = _measure(options, source, targets)
     print(report.table(result))
     if options.keep:
