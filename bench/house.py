@@ -52,7 +52,7 @@ def house(
         fast = "0" if server == "flask" else "1"
         environment = _environment(settings) | {"REALMS_FAST": fast, "BENCH_WITHOUT": ",".join(without)}
         token = furnish(settings, upstream_port, limited=limited)
-        more = ["-c", "bench/gevent.conf.py"] if server == "gevent" else []
+        more = ["-c", "bench/gevent_conf.py"] if server == "gevent" else []
         command = [sys.executable, "-m", "gunicorn", *more, "bench.without:app" if without else "wsgi:app"]
         log = folder / "log"
         with running(name, port, command, log=log, env=environment, cwd=ROOT) as target:

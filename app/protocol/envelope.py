@@ -7,7 +7,8 @@ can disagree about it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Set
+from collections.abc import Container
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ class Envelope:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    def has_any(self, names: Set[str]) -> bool:
+    def has_any(self, names: AbstractSet[str]) -> bool:
         """Whether any of these members is there."""
         return not self._members.keys().isdisjoint(names)
 

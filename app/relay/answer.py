@@ -6,7 +6,6 @@ other one by llhttp. It has the face that ``requests`` expects of a response's `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -15,21 +14,16 @@ from typing import Any
 
 import httptools
 
+from app.relay import plain
 from app.relay.decode import DecodeError, Inflater
+from app.relay.plain import HEAD_MAX
 from app.relay.wire import READ_SIZE, Wire, WireError
 
-HEAD_MAX = 64 * 1024
 FIRST_SIZE = 16 * 1024
 """What is read at once of a head: it may be a stream that follows, of which no more is to lie here than must."""
 HEADERS_MAX = 256
 INFORMATIONAL_MAX = 16
 _DECODED = {"gzip", "x-gzip", "deflate"}
-_PLAIN = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) [\t -~]*+\r\n((?:[A-Za-z0-9-]++:[\t -~]*+\r\n){1,100}+)\r\n")
-_LINES = re.compile("([^:]+):([^\r]*)\r\n")
-_BODILESS = frozenset({204, 205, 304})
-_KEEPS = {"": True, "keep-alive": True, "close": False}
-_LENGTH_DIGITS = 15
-_UNUSUAL = frozenset({"transfer-encoding", "upgrade", "proxy-connection"})
 
 
 class BrokenAnswerError(Exception):
@@ -112,20 +106,12 @@ class Answer:
 
     def _take_plain(self, data: bytes) -> bool:
         """Take the head that ``data`` begins with, and what follows; False where it isn't whole or isn't plain."""
-        match = _PLAIN.match(data, 0, HEAD_MAX)
-        if match is None or b"ransfer-" in match[2]:
+        head = plain.read(data)
+        if head is None:
             return False
-        headers = [(_lower(name), value.strip(" \t")) for name, value in _LINES.findall(match[2].decode())]
-        told = dict(headers)
-        keeps = _KEEPS.get(told.get("connection", "").lower())
-        length, status = told.get("content-length", ""), int(match[1])
-        if len(told) != len(headers) or not told.keys().isdisjoint(_UNUSUAL) or keeps is None or status in _BODILESS:
-            return False
-        if not length.isdecimal() or len(length) > _LENGTH_DIGITS:
-            return False
-        self.status, self.headers, self._told = status, headers, told
-        self._left, self._kept_alive, self._head_done = int(length), keeps, True
-        self._feed(data[match.end() :])
+        self.status, self.headers, self._told = head.status, list(head.headers.items()), head.headers
+        self._left, self._kept_alive, self._head_done = head.length, head.keeps, True
+        self._feed(data[head.size :])
         return True
 
     def header(self, name: str) -> str:
@@ -300,8 +286,3 @@ class Answer:
 def _name(raw: bytes) -> str:
     """Return a header's name in lower case, and remember it: the same few come with every answer."""
     return raw.decode("latin-1").lower()
-
-
-@lru_cache(maxsize=1024)
-def _lower(name: str) -> str:
-    return name.lower()

@@ -40,7 +40,7 @@ class Offer:
         self._call = call
         self._signs = signs
         self._tiers = tiers
-        if len(tiers) > 1 or tiers[0].places > 1:  # with one place only there is nothing to remember
+        if len(tiers) > 1 or (tiers and tiers[0].places > 1):  # with one place only there is nothing to remember
             conversation = by_its_beginning(call, conversation)
         turn, own = _turn_keys(call), _conversation_keys(call, conversation)
         self._keys = turn + own

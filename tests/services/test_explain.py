@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.protocol.call import Caller
+from app.protocol.call import Caller, Place
 from app.protocol.errors import RelayError
 from app.protocol.policy import Policy
 from app.services.board import Alone
@@ -76,7 +76,7 @@ def test_a_conversations_own_place_comes_first():
 
 def test_disabled_credentials_and_busy_upstreams_are_named():
     by = signs()
-    by.load.begin("u:7")
+    by.load.begin(Place(7, 70, "openai", "http://127.0.0.1:9/v1", ""))
     assert told(explainer(by), "partly") == [
         (6, 60, 1, ""),
         (6, 61, None, "credential_disabled"),

@@ -8,7 +8,6 @@ import pytest
 from app.protocol.errors import Problem, RelayError
 from app.services import line as module
 from app.services import offer as offers
-from app.services.offer import TURN_STATE
 from app.upstreams.verdict import Scope
 from tests.services.boards import Wall
 from tests.services.configuration import Configuration, a_call, entry, offered, route, upstream
@@ -51,7 +50,7 @@ def test_a_conversation_without_a_name_stays_once_it_goes_on():
 
 def test_a_turn_goes_back_to_who_issued_its_state():
     by = router(EQUALS)
-    first = served(by, a_call(), headers=[(TURN_STATE, "opaque")])
+    first = served(by, a_call(), turn_state="opaque")
     assert {served(by, a_call(x_codex_turn_state="opaque")) for _ in range(20)} == {first}
     assert len({served(by, a_call(x_codex_turn_state=f"other {n}")) for n in range(60)}) > 3
 

@@ -11,11 +11,17 @@ import redis  # noqa: E402
 import structlog  # noqa: E402
 from gevent.fileobject import FileObjectThread  # noqa: E402
 
+from app.protocol.call import Place  # noqa: E402
 from app.services.affinity import Affinity  # noqa: E402
 from app.services.health import Health  # noqa: E402
 from app.services.load import Load  # noqa: E402
 from app.services.shared_board import SharedBoard  # noqa: E402
 from app.upstreams.verdict import Scope, Verdict  # noqa: E402
+
+
+def _at(upstream):
+    """Where a call is that counts for an upstream, told by its key."""
+    return Place(int(upstream.removeprefix("u:")), 0, "openai", "http://127.0.0.1:9/v1", "")
 
 
 def main(url):
@@ -38,8 +44,8 @@ def main(url):
         "release": board.release,
         "bind": lambda key, n: affinity.bind(key, int(n)),
         "bound": affinity.of,
-        "begin": load.begin,
-        "end": load.end,
+        "begin": lambda upstream: load.begin(_at(upstream)),
+        "end": lambda upstream: load.end(_at(upstream)),
         "load": load.of,
     }
     for line in FileObjectThread(sys.stdin):
