@@ -6,6 +6,8 @@ PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
 # Many tests wait for other processes: three at a time keep two cores busy.
 BESIDE := -n 3 --dist loadgroup
 QUICK := not faults and not pages and not slow
+# Tests start hundreds of processes: what Python has compiled is kept for the next, also where it is told not to.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format bench faults pages pictures real-model agents otel lock clean services

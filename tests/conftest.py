@@ -23,6 +23,8 @@ SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
 EVERYWHERE = {"services", "models"}
 """Where the statements are tested that are written for each database."""
 SERVERS = {"postgresql", "mysql"}
+RUNNING = {"agents", "contract", "faults", "pages", "sdk", "simulator"}
+"""Folders of tests that all need running processes; `make check` doesn't even read them."""
 VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 
@@ -36,11 +38,20 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "fault(*numbers): brings about these faults of docs/reliability.md")
 
 
+def pytest_ignore_collect(collection_path, config):
+    return True if collection_path.name in RUNNING and _quick_alone(config) else None
+
+
+def _quick_alone(config):
+    return "not slow" in config.option.markexpr
+
+
 def pytest_generate_tests(metafunc):
     marked = metafunc.definition.get_closest_marker("any_database")
     if marked and "database_kind" in metafunc.fixturenames:
         on_all = EVERYWHERE & {*metafunc.definition.path.parts}
         kinds = ["sqlite", "postgresql", "mysql"] if on_all else ["sqlite", "postgresql"]
+        kinds = kinds[:1] if _quick_alone(metafunc.config) else kinds
         metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
@@ -53,7 +64,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         elsewhere = SERVERS & {value for value in params.values() if isinstance(value, str)}
-        if elsewhere or {"house", "houses"} & set(item.fixturenames) or {"faults", "simulator"} & set(item.path.parts):
+        if elsewhere or {"house", "houses"} & set(item.fixturenames) or RUNNING & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
         if "pages" not in item.path.parts:
             item.add_marker(pytest.mark.xdist_group(params.get("one_house", str(item.path))))

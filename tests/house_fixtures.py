@@ -5,8 +5,6 @@
 
 import os
 
-import anthropic
-import openai
 import pytest
 
 from tests import live
@@ -56,6 +54,8 @@ def sim(provider):
 @pytest.fixture(scope="session")
 def openai_of(house):
     """Return a person's OpenAI client, without retries."""
+    import openai  # here and below: it takes as long as all else that a test imports, and few tests need it
+
     clients = {}
 
     def client(who="alice"):
@@ -71,6 +71,8 @@ def openai_of(house):
 @pytest.fixture(scope="session")
 def anthropic_of(house):
     """Return a person's Anthropic client, without retries."""
+    import anthropic
+
     clients = {}
 
     def client(who="alice"):

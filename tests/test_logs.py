@@ -1,11 +1,15 @@
 """The log holds nobody up: a reader that has stopped, and a disk that is full, cost lines and nothing else."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.logs import EVENTS, Out
+from tests.live import ROOT
 
 
 @pytest.fixture
@@ -36,3 +40,26 @@ def test_what_is_taken_is_written(tmp_path, dropped):
         Out(file).write(b"line\n")
         assert (tmp_path / "log").read_bytes() == b"line\n"
     assert dropped() == 0
+
+
+@pytest.mark.acceptance("I-8")
+def test_a_trace_in_the_log_shows_no_value(tmp_path):
+    script = """
+import structlog
+from app import logs
+from pydantic import SecretStr
+
+def fail(token):
+    kept = SecretStr(token)
+    raise RuntimeError(f"with {kept}")
+
+logs.configure()
+try:
+    fail("hunter" + "22")
+except RuntimeError as error:
+    structlog.get_logger().error("internal_error", exc_info=error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    assert "RuntimeError" in json.loads(line)["exception"]
+    assert "hunter22" not in line

@@ -132,14 +132,20 @@ def test_a_compressed_body_is_undone_before_it_is_sent_on(house, reached, coding
         ("br", RIGHT, 415),
         ("deflate", RIGHT, 415),
         ("gzip, gzip", gzip.compress(gzip.compress(RIGHT, mtime=0), mtime=0), 415),
-        ("gzip", gzip.compress(b'{"a":"' + b" " * (200 << 20) + b'"}', mtime=0), 413),
-        ("zstd", zstandard.compress(b'{"a":"' + b" " * (200 << 20) + b'"}'), 413),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_cannot_be_undone_is_refused_and_a_bomb_is_not_blown(house, reached, coding, body, status):
+def test_what_cannot_be_undone_is_refused(house, reached, coding, body, status):
     answer = house.post("/v1/responses", body, content_encoding=coding)
     assert answer.status == status
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert reached() == []
+
+
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+def test_a_bomb_is_not_blown(house, reached, coding, compress):
+    answer = house.post("/v1/responses", compress(b'{"a":"' + b" " * (200 << 20) + b'"}'), content_encoding=coding)
+    assert answer.status == 413
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert reached() == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.protocol.endpoints import BY_NAME, ENDPOINTS, Kind, ObjectKind
 from tests.contract.objects import TAKES_ID, UNKNOWN, call, make, make_with_item, path_of, told
-from tests.live import ROOT, ask
+from tests.live import ask
 
 KINDS = [kind for kind in ObjectKind if kind is not ObjectKind.ITEM]
 STORED = [(ObjectKind.RESPONSE, "/v1/responses"), (ObjectKind.CHAT_COMPLETION, "/v1/chat/completions")]
@@ -221,19 +221,3 @@ def test_an_id_minted_twice_stays_its_first_owners(house, reached, kind, path, s
     assert rows == [{"user_id": house.users["alice"]}]
     log = [line for line in house.log.read_text().splitlines() if "ownership_conflict" in line]
     assert any(twice in line for line in log)
-
-
-@pytest.mark.acceptance("B-10")
-def test_nothing_changes_an_owner():
-    """Law 1: first writer wins; the database forgets a deleted user by itself (ON DELETE SET NULL)."""
-    code = {path: path.read_text() for path in (ROOT / "app").rglob("*.py")}
-    updates = [(path, found) for path, text in code.items() for found in re.findall(r"update\(OwnedObject\)", text)]
-    assert [path.name for path, _ in updates] == ["registry.py"]
-    registry = code[updates[0][0]]
-    assert re.findall(r"\.values\(([^)]*)\)", registry) == ["deleted_at=utcnow("]
-    upserts = [
-        path.name for path, text in code.items() if re.search(r"on_conflict_do_update|ON DUPLICATE|REPLACE INTO", text)
-    ]
-    assert upserts == ["posting.py"]  # of sums, which nobody owns
-    assert "OwnedObject" not in next(text for path, text in code.items() if path.name == "posting.py")
-    assert not [path.name for path, text in code.items() if re.search(r"\.user_id\s*=[^=]", text)]

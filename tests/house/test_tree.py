@@ -83,7 +83,7 @@ COVERED_ELSEWHERE = {
     "web/tries.py": (["console/test_door.py"], "failed sign-ins, with browsers"),
     "api/errors.py": (["contract/test_errors.py", "api/test_paths.py"], "every failure in the caller's protocol"),
     "api/front.py": (["contract/test_bytes.py", "api/test_door.py"], "the way that every one of these tests takes in"),
-    "api/health.py": (["test_create_app.py", "contract/test_openapi.py"], "also while the database is away"),
+    "api/health.py": (["test_create_app.py", "protocol/test_openapi.py"], "also while the database is away"),
     "api/models.py": (["contract/test_models.py"], "both shapes, read by the official clients"),
     "api/reading.py": (["api/test_bad_input.py"], "bodies of every kind of wrongness"),
     "api/usage.py": (["contract/test_usage.py"], "what is used on the wire, told on the wire"),
@@ -159,7 +159,10 @@ def test_only_the_registry_says_who_owns_what():
 
 @pytest.mark.acceptance("B-10")
 def test_no_statement_changes_an_owner():
-    """Rows are made with their owner; no update and no assignment names the column, and only sums are upserted."""
+    """Rows are made with their owner; no update and no assignment names the column, and only sums are upserted.
+
+    The database alone forgets an owner, with a deleted user (ON DELETE SET NULL).
+    """
     code = python_files("app", "migrations")
     updates = [
         f"{named(path)}:{node.lineno}"
@@ -176,6 +179,9 @@ def test_no_statement_changes_an_owner():
     ]
     raw = [named(path) for path in code if re.search(r"update\s+owned_objects", path.read_text(), re.IGNORECASE)]
     assert updates + upserts + assignments + raw == []
+    changing = {named(path): text for path in code if "update(OwnedObject)" in (text := path.read_text())}
+    assert [*changing] == ["app/services/registry.py"]
+    assert re.findall(r"\.values\(([^)]*)\)", *changing.values()) == ["deleted_at=utcnow("], "it says what is gone"
 
 
 @pytest.mark.acceptance("E-5")
