@@ -30,7 +30,7 @@ check: .venv/ready-dev ## Look at form, types, floors and templates, and run the
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/djlint --check --lint --quiet templates
-	@exec $(BIN)/pytest $(BESIDE) -q -m "$(QUICK)"
+	@exec $(BIN)/pytest $(BESIDE) -q -m "$(QUICK)" --hypothesis-profile quick
 
 format: .venv/ready-dev ## Put code and templates in form
 	@$(BIN)/ruff check --fix-only --quiet .

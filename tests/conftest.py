@@ -29,6 +29,7 @@ VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 
 hypothesis.settings.register_profile("usual", deadline=None)  # a machine that has other work to do is no failure
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)  # of `make check`; usual are 100
 hypothesis.settings.load_profile("usual")
 
 
@@ -64,7 +65,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         elsewhere = SERVERS & {value for value in params.values() if isinstance(value, str)}
-        if elsewhere or {"house", "houses"} & set(item.fixturenames) or RUNNING & set(item.path.parts):
+        if elsewhere or "one_provider" in item.fixturenames or RUNNING & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
         if "pages" not in item.path.parts:
             item.add_marker(pytest.mark.xdist_group(params.get("one_house", str(item.path))))

@@ -128,7 +128,7 @@ pieces = st.sampled_from(
 answers = st.binary(max_size=64) | st.lists(pieces | st.binary(max_size=3), max_size=6).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 @given(proxy=st.sampled_from([HTTP, SOCKS, with_login(HTTP), with_login(SOCKS)]), answer=answers)
 def test_any_answer_opens_a_way_or_is_told_as_a_failure_of_the_proxy(proxy, answer):
     """`ask` itself fails when a way is open and something is left on it."""

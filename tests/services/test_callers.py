@@ -2,7 +2,6 @@
 
 import time
 from datetime import timedelta
-from statistics import median
 
 import msgspec
 import pytest
@@ -95,7 +94,7 @@ def test_a_providers_key_is_told_apart_and_not_repeated(callers, key):
 
 
 @pytest.mark.acceptance("A-3")
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=20 * settings.default.max_examples, deadline=None)
 @example("' OR 1=1 --")
 @example("\x00")
 @example("%" * 8000)
@@ -109,7 +108,10 @@ def test_any_text_is_refused_and_never_breaks_anything(bare_callers, text):
 
 @pytest.mark.acceptance("A-6")
 def test_no_refusal_takes_longer_than_another(callers, alice):
-    """Asserted at twice what another takes: a password's hash, or a further question, would be ten times that."""
+    """Asserted at twice what another takes: a password's hash, or a further question, would be ten times that.
+
+    Of each kind the quickest is compared, to which nothing was added by what else the machine does.
+    """
     revoked = tokens.mint(alice, name="x", actor=alice)
     tokens.revoke(revoked.token.id, actor=alice, owner=alice)
     kinds = {"unknown": f"sk_{'u' * 43}", "revoked": revoked.secret, "malformed": "nonsense"}
@@ -119,8 +121,8 @@ def test_no_refusal_takes_longer_than_another(callers, alice):
             since = time.perf_counter()
             refusal(callers, None, token)
             took[kind].append(time.perf_counter() - since)
-    medians = [median(each) for each in took.values()]
-    assert max(medians) < 2 * min(medians), took
+    quickest = [min(each) for each in took.values()]
+    assert max(quickest) < 2 * min(quickest), took
 
 
 @pytest.mark.acceptance("A-3")
