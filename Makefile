@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes
-# Many tests wait for other processes: three at a time keep two cores busy.
-BESIDE := -n 3 --dist loadgroup
+# Tests wait for other processes, the quick ones least: so many at a time keep two cores busy.
+BESIDE := -n 4 --dist loadgroup
+QUICKLY := -n 3 --dist loadgroup --hypothesis-profile quick
 QUICK := not faults and not pages and not slow
 # Tests start hundreds of processes: what Python has compiled is kept for the next, also where it is told not to.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,7 +31,7 @@ check: .venv/ready-dev ## Look at form, types, floors and templates, and run the
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/djlint --check --lint --quiet templates
-	@exec $(BIN)/pytest $(BESIDE) -q -m "$(QUICK)" --hypothesis-profile quick
+	@exec $(BIN)/pytest $(QUICKLY) -q -m "$(QUICK)"
 
 format: .venv/ready-dev ## Put code and templates in form
 	@$(BIN)/ruff check --fix-only --quiet .

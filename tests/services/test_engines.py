@@ -12,13 +12,11 @@ from app.extensions import db
 from app.services.engines import engine_options, prepare
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-PATIENT = """
+TICKING = """
 import gevent.monkey; gevent.monkey.patch_all()
 import sys, time
 import gevent
-from sqlalchemy import create_engine, text
 
-engine = create_engine(sys.argv[1])
 gap = 0.0
 
 def tick():
@@ -27,20 +25,27 @@ def tick():
     while True:
         gevent.sleep(0.001)
         gap, last = max(gap, time.monotonic() - last), time.monotonic()
+"""
+"""Notes how long the hub was ever held up."""
+PATIENT = (
+    TICKING
+    + """
+from sqlalchemy import create_engine, text
 
+engine = create_engine(sys.argv[1])
 with engine.connect() as connection:
     ticker = gevent.spawn(tick)
     since = time.monotonic()
     connection.execute(text("SELECT SLEEP(1)"))
 print(time.monotonic() - since, gap)
 """
+)
 on_mysql = pytest.mark.parametrize("database_kind", ["mysql"], indirect=True)
 ROOT = Path(__file__).parents[2]
-PATCHED = """
-import gevent.monkey; gevent.monkey.patch_all()
-import sys, time
+PATCHED = (
+    TICKING
+    + """
 from pathlib import Path
-import gevent
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from app.services.engines import engine_options, prepare
@@ -52,15 +57,6 @@ engine = create_engine(settings.database_url.get_secret_value(), **engine_option
 prepare(engine)
 with engine.begin() as connection:
     connection.execute(text("CREATE TABLE t (x INTEGER PRIMARY KEY)"))
-gap = 0.0
-
-def tick():
-    global gap
-    last = time.monotonic()
-    while True:
-        gevent.sleep(0.001)
-        gap, last = max(gap, time.monotonic() - last), time.monotonic()
-
 ticker = gevent.spawn(tick)
 SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i) FROM n"
 since = time.monotonic()
@@ -69,6 +65,7 @@ with engine.connect() as connection:
 took = time.monotonic() - since
 print(took, gap)
 """
+)
 
 
 @pytest.fixture
