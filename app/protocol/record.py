@@ -30,6 +30,11 @@ class End(StrEnum):
     ABORTED = "aborted"
     """Its worker died; the record was closed by who found its journal."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> End | None:
+        """Read an end that only a newer release knows: its journal is taken over when that release is taken back."""
+        return cls.FAILED if isinstance(value, str) else None
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one upstream with one credential; times in ms."""

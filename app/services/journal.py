@@ -45,11 +45,11 @@ class Segment:
         return os.fstat(self._handle).st_mtime
 
     def append(self, line: bytes) -> None:
-        """Write one line, or several. Raises ``OSError`` when the disk won't take it."""
-        written = os.write(self._handle, line)
-        self.size += written
-        if written != len(line):
+        """Write one line, or several. Raises ``OSError`` when the disk won't take all of it; then none of it stays."""
+        if os.write(self._handle, line) != len(line):
+            os.ftruncate(self._handle, self.size)  # else the next line would be read as this one's rest
             raise OSError("the journal's disk is full")
+        self.size += len(line)
 
     def sync(self) -> None:
         """Bring it to the disk, against power loss."""
@@ -108,14 +108,19 @@ class Journal:
     def rotate(self, *, at: int = SEGMENT_MAX) -> Segment | None:
         """Close the current segment for writing and return it, if ``at`` bytes have come to it.
 
-        The next one begins with the calls that are open now, so that each segment may go once its records are kept.
+        The next one begins with the calls that are open now, so that each segment may go once its records are kept;
+        while there is no room for it the present one goes on.
         """
         segment = self._current
         if segment is None or segment.size - segment.carried < max(at, 1):
             return None
         self._current = None
         if self._open:
-            self._begin()
+            try:
+                self._begin()
+            except OSError:
+                self._current = segment
+                return None
         return segment
 
     def sync(self) -> None:
@@ -145,6 +150,11 @@ class Journal:
         return own + sum(segment.size for group in (self.waiting, *self.orphans) for segment in group)
 
     @property
+    def stays(self) -> bool:
+        """Whether the segment that is being written holds what no other does."""
+        return self._current is not None and self._current.size > self._current.carried
+
+    @property
     def waits_since(self) -> float | None:
         """Since when the oldest of what should be in the database waits, in seconds since the epoch."""
         late = [segment.written_at for group in (self.waiting, *self.orphans) for segment in group]
@@ -157,10 +167,14 @@ class Journal:
         self._number += 1
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        self._current = segment = Segment(path, handle)
-        if self._open:
+        segment = Segment(path, handle)
+        try:
             segment.append(b"".join(map(_line, self._open.values())))
-            segment.carried = segment.size
+        except OSError:
+            segment.remove()
+            raise
+        segment.carried = segment.size
+        self._current = segment
         return segment
 
 

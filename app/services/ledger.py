@@ -93,9 +93,9 @@ class Ledger:
 
     def _bill(self, record: values.Record) -> Bill:
         """Return what a call costs; nothing where no provider took it on, or nothing is charged for its kind."""
-        endpoint = BY_NAME[record.endpoint]
+        endpoint = BY_NAME.get(record.endpoint)  # None: it is another release's, whose journal was found
         answered = record.attempts[-1].status if record.attempts else 0
-        if endpoint.kind is Kind.TOOL or not endpoint.needs_model:
+        if endpoint is not None and (endpoint.kind is Kind.TOOL or not endpoint.needs_model):
             return FREE
         if record.usage.state is UsageState.UNKNOWN and answered is not None and not 200 <= answered < 300:
             return FREE
@@ -104,8 +104,8 @@ class Ledger:
 
     def _closed(self, record: values.Record) -> values.Record:
         """Return the record of a call whose worker died: its answer is guessed at nothing, its request by its size."""
-        usage = record.usage
-        if BY_NAME[record.endpoint].kind is Kind.CREATE:
+        usage, endpoint = record.usage, BY_NAME.get(record.endpoint)
+        if endpoint is not None and endpoint.kind is Kind.CREATE:
             usage = usage.at_least(input=tokens_of(record.bytes_in), output=0)
         return self._billed(msgspec.structs.replace(record, usage=usage))
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gevent
 import structlog
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 from sqlalchemy import Engine
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from app.models import OwnedObject
 from app.protocol import record as values
 from app.services.journal import Journal, Segment
 from app.services.posting import Row, post
+from app.services.rows import crossed, insert_once
 
 NOTE_S = 0.05
 """How long records wait for company."""
@@ -36,7 +36,8 @@ COMMIT_S = 5.0
 CROSSINGS_MAX = 3
 """How often one transaction is tried again that met another crosswise."""
 BACKLOG_MAX = 256 * 1024 * 1024
-_REFUSED = (DataError, IntegrityError)
+_REFUSED = (DataError, IntegrityError, OverflowError, UnicodeError)
+"""What a database, or its driver, says of one row for what it holds."""
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
 log = structlog.get_logger()
 
@@ -56,13 +57,14 @@ class Pen:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
-        self._claiming = _once(engine, OwnedObject).execution_options(preserve_rowcount=True)
+        self._claiming = insert_once(engine, OwnedObject).execution_options(preserve_rowcount=True)
         self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
         self._journal = journal
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
         self._wake = Event()
         self._writing = RLock()
+        self._unkept: set[str] = set()  # records that stand in memory alone: the journal had no room
         self._ill = False
         self._disk_full = False
         self._synced = self._adopted = self._noted = 0.0
@@ -98,15 +100,21 @@ class Pen:
     def note(self, record: values.Record) -> None:
         """Keep a record: in the journal at once, in the database soon."""
         self._notes.append(record)
-        self._write_down(self._journal.append, record)
+        self._unkept.add(record.id)
+        self._append(record)
 
-    def _write_down(self, how: Callable[[values.Record], None], record: values.Record) -> None:
+    def _append(self, record: values.Record) -> None:
+        if self._write_down(self._journal.append, record):
+            self._unkept.discard(record.id)
+
+    def _write_down(self, how: Callable[[values.Record], None], record: values.Record) -> bool:
         try:
             how(record)
             self._disk_full = False
         except OSError as error:
             self._disk_full = True
             log.error("journal_failed", error=str(error))
+        return not self._disk_full
 
     def flush(self, timeout_s: float = 5.0) -> None:
         """Write what waits, at the end of a worker's life; what can't be written stays in the journal."""
@@ -145,6 +153,9 @@ class Pen:
                 self._turn()
             except OSError as error:
                 log.error("journal_failed", error=str(error))
+            except Exception as error:
+                log.error("internal_error", exc_info=error)
+                gevent.sleep(RETRY_S)
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -178,8 +189,10 @@ class Pen:
         try:
             self._commit_batch(claims, notes)
         except _AWAY as error:
+            self._notes = notes + self._notes
             self._failed(error, claims, grown)
             return
+        self._unkept.difference_update(note.id for note in notes)
         if grown:
             grown.remove()
 
@@ -210,15 +223,17 @@ class Pen:
             log.error("record_refused", call=note.id, error=type(error).__name__)
 
     def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:
-        """Tell those who wait; the records stay in the journal, and leave the memory."""
+        """Tell those who wait; the records stay in the journal, and those that it has leave the memory."""
         if not self._ill:
             log.error("database_unavailable", error=type(error).__name__)
         self._ill = True
         for claim in claims:
             if not claim.done.ready():
                 claim.done.set_exception(Unavailable())
-        self._notes.clear()
+        for note in [note for note in self._notes if note.id in self._unkept]:
+            self._append(note)
         self._journal.waiting += [segment for segment in (grown, self._journal.rotate(at=0)) if segment]
+        self._notes = [note for note in self._notes if self._journal.stays or note.id in self._unkept]
 
     def _recover(self) -> None:
         """Ask once whether the database is back; the loop comes round again."""
@@ -273,7 +288,7 @@ class Pen:
             try:
                 return self._transaction(claims, notes, again=again)
             except OperationalError as error:
-                if not _crossed(error):
+                if not crossed(error):
                     raise
         return self._transaction(claims, notes, again=again)
 
@@ -283,18 +298,3 @@ class Pen:
             if notes:
                 post(connection, notes, again=again)
         return made == len(claims) and (self._counts or not claims)
-
-
-def _crossed(error: OperationalError) -> bool:
-    """Whether two transactions waited for each other, and the database took this one back whole to let the other go."""
-    return getattr(error.orig, "sqlstate", None) == "40P01" or getattr(error.orig, "args", ())[:1] == (1213,)
-
-
-def _once(engine: Engine, table: Any) -> Any:
-    """Return an insert that leaves a row alone which is there already: first writer wins."""
-    if engine.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    if engine.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    # Not IGNORE: that would cut a long id, and pass over a user who is gone.
-    return mysql.insert(table).on_duplicate_key_update(id=table.id)

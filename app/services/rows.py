@@ -13,8 +13,10 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import OperationalError
 
 SIZES = (64, 16, 4, 1)
 """Rows in one statement: the widest table stays far below the number of parameters that any database takes."""
@@ -36,6 +38,16 @@ def insert_rows(connection: Connection, table: Table, names: _Names, rows: Seque
             row[index] = bind(row[index])
     insert = _insert_json if connection.dialect.name == "postgresql" else _insert_values
     insert(connection, table, names, given)
+
+
+def insert_once(engine: Engine, table: Any) -> Any:
+    """Return an insert that leaves a row alone which is there already: first writer wins."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    if engine.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    # Not IGNORE: that would cut a long id, and pass over a user who is gone.
+    return mysql.insert(table).on_duplicate_key_update(id=table.id)
 
 
 def _insert_json(connection: Connection, table: Table, names: _Names, rows: list[list[Any]]) -> None:
@@ -81,3 +93,8 @@ def _values_statement(table: Table, names: _Names, dialect: Dialect, size: int) 
 
 def _into(table: Table, columns: str, dialect: Dialect) -> str:
     return f"INSERT INTO {dialect.identifier_preparer.format_table(table)} ({columns})"
+
+
+def crossed(error: OperationalError) -> bool:
+    """Whether two transactions waited for each other, and the database took this one back whole to let the other go."""
+    return getattr(error.orig, "sqlstate", None) == "40P01" or getattr(error.orig, "args", ())[:1] == (1213,)

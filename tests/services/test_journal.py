@@ -195,3 +195,12 @@ def test_a_disk_that_is_full_is_told(folder):
     os.dup2(os.open("/dev/full", os.O_WRONLY), journal._current._handle)
     with pytest.raises(OSError, match="No space left"):
         journal.append(record(2))
+
+
+def test_an_end_that_only_a_newer_release_knows_loses_no_record(folder):
+    journal = Journal(folder)
+    journal.append(record(1))
+    segment = journal.rotate(at=0)
+    segment.path.write_text(segment.path.read_text().replace('"completed"', '"wandered_off"'))
+    assert [(each.id, each.end) for each in all_records(segment)] == [(record(1).id, End.FAILED)]
+    segment.remove()

@@ -15,6 +15,7 @@ from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.protocol.usage import UNKNOWN, from_object
 from app.services.counters import Counters
+from app.services.journal import Journal
 from app.services.ledger import Ledger
 from app.services.limits import Limits
 from app.services.meter import Meter
@@ -68,6 +69,20 @@ def test_a_record_is_kept_as_it_is(book):
     (row,) = settled(1)
     assert (row.request_id, row.model, row.end) == ("req_1", "m", "completed")
     assert row.at == datetime.fromtimestamp(1_800_000_000.25, UTC).replace(tzinfo=row.at.tzinfo)
+
+
+def test_a_call_of_another_releases_endpoint_whose_worker_died_has_its_record_too(book, tmp_path):
+    """The release before takes over the journal of the one after, when that was tried and taken back."""
+    dead = Journal(tmp_path / "journal")
+    for n, endpoint in enumerate(("sounds.create", "responses.create")):
+        dead.open(record(n, endpoint=endpoint, end=End.ABORTED, usage=UNKNOWN, bytes_in=100))
+    dead.rotate(at=0).release()
+    dead._current.release()
+    book.pen._adopted = 0.0  # it looks now
+    assert [(row.endpoint, row.end, row.usage_state) for row in settled(2)] == [
+        ("sounds.create", "aborted", "unknown"),
+        ("responses.create", "aborted", "estimated"),
+    ]
 
 
 def test_a_settled_call_is_counted(book):

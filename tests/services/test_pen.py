@@ -283,9 +283,29 @@ def test_the_owner_of_a_deleted_user_is_nobody(pen, ids):
     assert [row.user_id for row in rows(OwnedObject)] == [None]
 
 
-def test_a_record_that_the_database_refuses_holds_up_no_other(pen, ids):
+@pytest.mark.parametrize("bad", [{"model": "m\0"}, {"bytes_in": 1 << 70}])
+def test_a_record_that_the_database_refuses_holds_up_no_other(pen, ids, bad):
     """A text with NUL is one on PostgreSQL; whoever can send it must not stop everybody's calls."""
-    pen.note(record(1, model="m\0"))
+    pen.note(record(1, **bad))
     pen.note(record(2))
     eventually(lambda: record(2).id in {row.id for row in rows(Record)}, seconds=5)
+    pen.claim([claim_row("resp_1", ids.alice)])
+
+
+def test_a_mistake_of_ours_in_one_turn_ends_no_writing(pen, ids, monkeypatch):
+    turns = iter([KeyError("a mistake")])
+    commit = pen._transaction
+
+    def mistaken(*args, **more):
+        for mistake in turns:
+            raise mistake
+        return commit(*args, **more)
+
+    monkeypatch.setattr(pen, "_transaction", mistaken)
+    monkeypatch.setattr(module, "CLAIM_S", 1.0)
+    with pytest.raises(Unavailable):
+        pen.claim([claim_row("resp_1", ids.alice)])
+    pen.note(record(1))
+    eventually(lambda: rows(Record))
+    monkeypatch.undo()
     pen.claim([claim_row("resp_1", ids.alice)])
