@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from app.services import accounts, catalog, tokens, upstreams
 from app.services.context import context
 from app.settings import Settings
 from tests import databases, watched
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery staple"
@@ -49,12 +49,6 @@ def until(check: Callable[[], Any], *, seconds: float = 10.0, every: float = 0.0
             return found
         time.sleep(every)
     raise AssertionError(f"it never came true within {seconds} s: {check}")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @dataclass
