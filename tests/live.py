@@ -38,7 +38,8 @@ ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery staple"
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-pass"
 VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
-START_S = 60.0
+START_S = 180.0
+"""It only tells a start that hangs from one on a busy machine."""
 
 
 def until(check: Callable[[], Any], *, seconds: float = 10.0, every: float = 0.01) -> Any:

@@ -53,7 +53,9 @@ def name_of(value: Any) -> str | None:
 class Client:
     """One connection to Realms; `window` bounds what the kernel takes in for a client that doesn't read."""
 
-    def __init__(self, house, *, who: str = "alice", window: int = 0, timeout: float = 60) -> None:
+    def __init__(
+        self, house, *, who: str = "alice", window: int = 0, timeout: float = 60, host: str = "127.0.0.1"
+    ) -> None:
         self.request_id = uuid.uuid4().hex
         self.token = house.tokens[who]
         self.sock = socket.socket()
@@ -61,7 +63,7 @@ class Client:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.sock.settimeout(timeout)
         try:
-            self.sock.connect(("127.0.0.1", house.port))
+            self.sock.connect((host, house.port))
         except OSError:
             self.sock.close()
             raise

@@ -49,7 +49,7 @@ class Crowd:
 
     def __init__(self, house) -> None:
         self.seen: list[Seen] = []
-        self.left = 0
+        self.left = self.begun = 0
         self._house = house
         self._turns = iter(range(CALLS))
         self._threads = [threading.Thread(target=self._work) for _ in range(CLIENTS)]
@@ -77,6 +77,7 @@ class Crowd:
             client.send(talk, PACE, model=model_of(talk), metadata=mark, **stored)
             self.seen.append(seen)
             while piece := client.piece():
+                self.begun += not seen.data
                 seen.data += piece
                 if random.random() < LEAVE / 4:
                     self.left += 1
@@ -112,7 +113,11 @@ def test_three_records_agree_after_five_thousand_calls(provider, sim, tmp_path):
         crowd = Crowd(house)
         crowd.start()
         while crowd.busy:
-            time.sleep(random.uniform(2, 4))
+            enough = crowd.begun + random.randrange(
+                40, 120
+            )  # counted, not timed: a killed worker's successor must serve
+            while crowd.busy and crowd.begun < enough:
+                time.sleep(0.02)
             killed += strike(house, journals)
         sim.control("DELETE", "faults")
         seen = [each.read() for each in crowd.seen]

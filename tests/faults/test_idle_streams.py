@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import live
-from tests.faults.test_slow_readers import pss_kb, timings
+from tests.faults.test_slow_readers import own_kb, timings
 from tests.live import ROOT
 
 STREAMS, CLIENTS = 10_000, 2
@@ -38,7 +38,7 @@ def test_ten_thousand_streams_wait_at_little_cost(tmp_path, tell):
         with live.open_house(tmp_path, url, provider, workers="2", redis_url=REDIS, drain_s="3") as house:
             timings(house, 20)
             workers = house.workers()
-            before = sum(map(pss_kb, workers))
+            before = sum(map(own_kb, workers))
             each = str(STREAMS // CLIENTS)
             asked = [sys.executable, "-m", "tests.faults.idlers", str(house.port), house.tokens["alice"], each]
             asked += [f"events=4,gap={GAP_S}"]
@@ -47,7 +47,7 @@ def test_ten_thousand_streams_wait_at_little_cost(tmp_path, tell):
             try:
                 assert [client.stdout.readline() for client in clients] == ["open\n"] * CLIENTS
                 opened_s = time.monotonic() - since
-                memory = sum(map(pss_kb, workers)) - before
+                memory = sum(map(own_kb, workers)) - before
                 used, at = processor_s(workers), time.monotonic()
                 time.sleep(30)
                 share = (processor_s(workers) - used) / (time.monotonic() - at)

@@ -22,6 +22,10 @@ from tests.faults.test_storm import CLIENTS, REDIS, Crowd
 from tests.live import until
 
 ROUNDS = 5
+SERVED_S = 1.0
+"""Within this a new call is served, though a worker has just died: the other one is there. Or within twice what the
+slowest of a few calls took just before, where the machine has other work."""
+BEFORE = 5
 MORE_MB = 12
 """What a worker may take beyond what it has."""
 READABLE = {"metrics_allow": "127.0.0.0/8"}
@@ -30,7 +34,9 @@ LARGE = b'{"input": "%b"}' % (b"x" * 30_000_000)
 
 
 def outgrow(house, bounded):
-    """Let a worker outgrow its bound; return how long the next call took, and how long the server was short of one."""
+    """Let a worker outgrow its bound; return how long calls took before, how long the next took, and how long the
+    server was short of a worker."""
+    before = max(took(house) for _ in range(BEFORE))
     worker, kills = house.workers()[0], bounded.kills
     bounded.take_in(worker)
     while worker in house.workers():
@@ -40,10 +46,16 @@ def outgrow(house, bounded):
             continue  # it was this worker's
     died = time.monotonic()
     assert bounded.kills == kills + 1
-    assert call(house, CHAT, "events=1", who="bob").status == 200
-    served = time.monotonic() - died
+    served = took(house)
     until(lambda: len(house.workers()) == 2, seconds=10)
-    return served, time.monotonic() - died
+    return before, served, time.monotonic() - died
+
+
+def took(house):
+    """Seconds of one call, connection and all."""
+    since = time.monotonic()
+    assert call(house, CHAT, "events=1", who="bob").status == 200
+    return time.monotonic() - since
 
 
 def held(house):
@@ -79,12 +91,10 @@ def test_a_worker_that_the_kernel_kills_takes_nothing_along_that_a_client_saw(pr
         calls = assert_accounted(house, since)
         tell(
             f"{ROUNDS} workers of two killed by the kernel: {calls} calls, {ids} ids and {ends} ends seen, none without "
-            f"owner or record; a new call served {max(each for each, _ in times):.2f} s after at most, another worker "
-            f"begun after {max(each for _, each in times):.2f} s; what they held was free {freed:.0f} s after the storm"
+            f"owner or record; a new call served {max(served for _, served, _ in times):.2f} s after at most, another "
+            f"worker begun after {max(begun for *_, begun in times):.2f} s; what they held was free {freed:.0f} s after the storm"
         )
-        assert (
-            sorted(served for served, _ in times)[ROUNDS // 2] < 1.0
-        )  # in the middle: the machine may have other work
+        assert all(served < max(SERVED_S, 2 * before) for before, served, _ in times), times
         assert_no_ghosts(provider)
         for talk in TALKS:
             assert talk.ends in call(house, talk).body

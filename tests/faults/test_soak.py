@@ -25,7 +25,7 @@ from tests.faults.invariants import (
     assert_settled,
 )
 from tests.faults.servers import redis_server
-from tests.faults.test_slow_readers import pss_kb
+from tests.faults.test_slow_readers import own_kb
 from tests.faults.test_storm import PEOPLE, furnish_prices
 from tests.live import until
 
@@ -75,7 +75,7 @@ def held(house, redis) -> Held:
         redis_keys=redis.client.dbsize(),
         database_connections=row["n"],
         upstream_connections=house.provider.control("GET", "stats")["connections"] - 1,  # who asks is one
-        memory_kb=sum(map(pss_kb, workers)),
+        memory_kb=sum(map(own_kb, workers)),
     )
 
 
