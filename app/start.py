@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +27,7 @@ def main(addresses: Sequence[str] = ()) -> int:
     code = settings.check()
     if code:
         return code
-    problem = next(filter(None, map(occupied, addresses)), None) or _unprepared()
+    problem = next(filter(None, map(occupied, addresses)), None) or _unkept() or _unprepared()
     if problem:
         sys.stderr.write(f"Realms can't start: {problem}\n")
         return settings.EXIT_CONFIG
@@ -49,6 +50,17 @@ def occupied(address: str) -> str | None:
 
 def _next(port: str) -> int:
     return int(port) % 65_535 + 1
+
+
+def _unkept() -> str | None:
+    """Return why nothing can be kept in the data directory, the journal first of all, or None."""
+    folder = settings.load().data_dir.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return f"{folder} can't be written to: {error.strerror}. Let this user write there, or set REALMS_DATA_DIR."
 
 
 def _unprepared() -> str | None:

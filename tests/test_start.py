@@ -29,7 +29,7 @@ def command(tmp_path, environment):
 def ran(tmp_path, *arguments, stdin="", **environment):
     """A program of this house, run to its good end."""
     asked = command(tmp_path, environment) | {"args": [sys.executable, *arguments]}
-    return subprocess.run(**asked, input=stdin, capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run(**asked, input=stdin, capture_output=True, text=True, timeout=180, check=True)
 
 
 def python(tmp_path, *arguments, **more):
@@ -49,7 +49,7 @@ def checked(tmp_path, **environment):
 
 def refused(tmp_path, **environment):
     """What a start tells that must end with 78."""
-    done = subprocess.run(**command(tmp_path, environment), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(**command(tmp_path, environment), capture_output=True, text=True, timeout=180)
     assert done.returncode == EXIT_CONFIG, done.stderr
     assert "Traceback" not in done.stderr
     assert "Listening at" not in done.stderr
@@ -139,6 +139,16 @@ def test_a_database_that_is_away_is_told(tmp_path):
     told = refused(tmp_path, REALMS_DATABASE_URL=url, REALMS_SECRET_KEY=KEY, REALMS_VAULT_KEYS=KEY)
     assert "the database can't be used" in told
     assert "REALMS_DATABASE_URL" in told
+
+
+@pytest.mark.parametrize("folder", ["/proc/self", "taken"])
+def test_a_data_directory_that_cannot_be_written_to_is_told(tmp_path, folder):
+    """Where the database is elsewhere nothing else would tell it before the first record has to be kept."""
+    (tmp_path / "taken").touch()
+    elsewhere = {"REALMS_DATABASE_URL": f"sqlite:///{tmp_path}/other.db", "REALMS_DATA_DIR": str(tmp_path / folder)}
+    told = refused(tmp_path, REALMS_SECRET_KEY=KEY, REALMS_VAULT_KEYS=f"{KEY}-2", **elsewhere)
+    assert f"{tmp_path / folder} can't be written to" in told
+    assert "REALMS_DATA_DIR" in told
 
 
 def test_secrets_are_asked_for_where_a_database_server_is(tmp_path):
