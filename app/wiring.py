@@ -20,12 +20,13 @@ from app.relay.egress import Egress
 from app.relay.ports import Accounts
 from app.relay.room import Room
 from app.relay.run import Relay
-from app.relay.running import running
+from app.relay.running import running, told
 from app.relay.watch import Watch
 from app.services import shared
 from app.services import traces as tracing
 from app.services.affinity import Affinity
 from app.services.alerts import Alerts
+from app.services.beginnings import UnderWay
 from app.services.board import Alone, Board
 from app.services.callers import Callers
 from app.services.choosing import Choice, Signs
@@ -134,17 +135,16 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     directory.on_cut = watch.stop
     room = Room(watch.live)
     drain = Drain(watch, room, drain_s=settings.drain_s)
-    meter, traces = Meter(), Traces(directory)
-    calls = CallLog()
+    meter, traces, calls = Meter(), Traces(directory), CallLog()
     counters, recounts, board = _sharing(settings)
     recounter, spent = Recounter(engine, directory, recounts), Spent(engine)
     pen.uncounted = recounter.doubt
     limits, standings = CallLimits(directory, counters, spent), Standings(counters, spent)
+    counters.calls = UnderWay(directory, pen, spent, traces=partial(told, watch.live), reserve=limits.reserve)
     codex = CodexAccounts(engine, vault, directory, egress, token_url=token_url(settings.codex_login_url))
     accounts: dict[str, Accounts] = {CODEX: codex}
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
-    router = Router(directory, signs)
-    unread = Unread(board, life_s=settings.affinity_s)
+    router, unread = Router(directory, signs), Unread(board, life_s=settings.affinity_s)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
     relay = Relay(
         registry=Registry(engine, pen, directory),

@@ -32,6 +32,8 @@ class Visit(msgspec.Struct):
     request_id: str
     protocol: Protocol
     caller: Caller | None = None
+    known: Any = None
+    """The snapshot that the caller was found in."""
 
 
 def arrive(environ: dict[str, Any]) -> Visit:
@@ -49,6 +51,7 @@ def admit(visit: Visit, parts: Machinery) -> None:
     if SCHEME in environ and environ[SCHEME] == "http" and parts.settings.https:
         # No redirect: it would teach the token to go on travelling in clear.
         raise RelayError(Problem.INSECURE, f"Use {parts.settings.public_url}; tokens must not travel in clear.")
+    visit.known = parts.directory.snapshot
     visit.caller = parts.callers.authenticate(
         visit.asked.credentials, address=environ.get("REMOTE_ADDR", ""), client=environ.get("HTTP_USER_AGENT", "")
     )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from flask import Blueprint, Response, g, request
 
 from app.api import Machinery, machinery
-from app.api.door import Visit
+from app.api.door import Visit, admit
 from app.api.reading import connection_of, read_body
 from app.protocol.call import Call, Reply
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
@@ -48,6 +48,8 @@ def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str 
     about = _About(endpoint, visit, object_id, item_id, offered(visit.environ, names) if names else (), started)
     try:
         body = _body(endpoint, visit, parts.settings) if endpoint.takes_body else None
+        if parts.directory.snapshot is not visit.known:  # the body may have taken its time
+            admit(visit, parts)
         model = _model(endpoint, body)
         stream, stores = _streams(endpoint, body, visit.environ), _stores(endpoint, body)
     except RelayError as error:

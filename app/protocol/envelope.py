@@ -30,10 +30,10 @@ class Envelope:
         self.size = len(body)
         self._members = members
 
-    def forget(self) -> None:
+    def forget(self, *, but: Container[str] = ()) -> None:
         """Let go of what nobody needs any more once a stream is under way; that may stand for an hour."""
         self.body = b""
-        self._members = {}
+        self._members = {name: raw.copy() for name, raw in self._members.items() if name in but}
 
     def __contains__(self, name: str) -> bool:
         return name in self._members

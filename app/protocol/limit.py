@@ -27,12 +27,19 @@ class Measure(StrEnum):
         return self.value.startswith("money")
 
 
+OUTPUT_BOUNDS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+BOUNDS = frozenset({*OUTPUT_BOUNDS, "n", "service_tier"})
+"""The members of a request that tell how much it may cost."""
+YOUNG_S = 3700
+"""So long after it was set a limit may meet calls that are older: a stream may last an hour."""
+
+
 class Rule(msgspec.Struct, frozen=True):
     """At most ``most`` of a measure for a subject; ``model`` narrows it to one model or to a beginning of names.
 
-    ``counted_as`` changes when what was spent has to be asked for again: a number from before a limit was taken
-    away has nothing of what was spent since. ``key`` is what is counted under, ``money`` whether the measure is an
-    amount; both follow from the others.
+    ``counted_as`` changes when what was used has to be asked for again: a number from before a limit was taken
+    away has nothing of what was used since. It begins with when that was, in eight hexadecimal digits. ``key`` is what
+    is counted under, ``money`` whether the measure is an amount; both follow from the others.
     """
 
     scope: str
@@ -46,8 +53,15 @@ class Rule(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         key, money = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}", self.measure.is_money
-        msgspec.structs.force_setattr(self, "key", f"{key}:{self.counted_as}" if money else key)
+        lasting = money or self.measure is Measure.CONCURRENT
+        msgspec.structs.force_setattr(self, "key", f"{key}:{self.counted_as}" if lasting else key)
         msgspec.structs.force_setattr(self, "money", money)
+
+    def is_young(self, now: float) -> bool:
+        """Whether calls may be under way that are older than this limit."""
+        begun = self.counted_as[:8]
+        lasting = self.money or self.measure is Measure.CONCURRENT
+        return lasting and len(begun) == 8 and abs(now - int(begun, 16)) < YOUNG_S
 
     def covers(self, model: str) -> bool:
         """Whether calls for a model count here."""

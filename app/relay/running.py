@@ -42,8 +42,13 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
 
 def running(calls: Iterable[Live], most: int) -> list[Running]:
     """Return the calls under way, those that have run longest first and at most so many of them."""
-    told = [_told(live, live.trace) for live in list(calls) if live.trace is not None]
-    return sorted(told, key=lambda call: call.since)[:most]
+    shown = [_told(live, live.trace) for live in list(calls) if live.trace is not None]
+    return sorted(shown, key=lambda call: call.since)[:most]
+
+
+def told(calls: Iterable[Live]) -> list[Trace]:
+    """Return the stories of the calls under way."""
+    return [live.trace for live in calls if live.trace is not None]
 
 
 def _told(live: Live, trace: Trace) -> Running:

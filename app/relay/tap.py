@@ -12,6 +12,7 @@ from app.protocol.call import Call, Reply
 from app.protocol.endpoints import Kind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import to_client
+from app.protocol.limit import BOUNDS
 from app.protocol.record import End
 from app.protocol.story import STORIES
 from app.protocol.usage import Usage, from_object
@@ -70,7 +71,7 @@ class Tap:
         hides_usage = UPSTREAMS[link.place.kind].hides_usage(call)
         story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
         if call.body is not None:
-            call.body.forget()
+            call.body.forget(but=BOUNDS)  # should a limit be set meanwhile
         return Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
 
     # -- one JSON body ----------------------------------------------------------------------------------------------

@@ -59,6 +59,11 @@ class Trace:
         self._attempts: list[Attempt] = []
         self._content = CONTENT.get(call.endpoint.shape) if call.stream else None
 
+    @property
+    def admitted(self) -> bool:
+        """Whether the call was admitted and has not ended."""
+        return self._begun is not None and not self.settled
+
     def begin(self) -> None:
         """Let the ledger know that an upstream is about to be called, in case this worker dies meanwhile."""
         if self.call.endpoint.kind in METERED:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from app.extensions import db
 from app.models import Limit, Model, Token, User
+from app.models.base import utcnow
 from app.protocol.limit import Measure, Rule
 from app.services.changes import change
 from app.services.fields import FieldError, line
@@ -89,8 +90,8 @@ def put(
 ) -> None:
     """Set the limits of a subject, on everything or on one model; none of them at all takes the row away.
 
-    What was spent is asked of the sums anew where money is limited that wasn't, unless ``counted_as`` names a count
-    that goes on. Money is in nano-dollars. Raises ``AllowanceError`` for a subject that isn't there and for numbers
+    What was used is asked for anew where something is limited that wasn't, unless ``counted_as`` names a count that
+    goes on. Money is in nano-dollars. Raises ``AllowanceError`` for a subject that isn't there and for numbers
     out of range.
     """
     model = line(model, field="model", longest=200, refuse=AllowanceError, empty=True)
@@ -131,13 +132,13 @@ def count_anew() -> None:
 
 
 def _begins(row: Limit, most: Mapping[Measure, int | None]) -> bool:
-    """Whether money is limited now that wasn't: nobody has counted it meanwhile."""
-    money = [measure for measure in Measure if measure.is_money and most.get(measure) is not None]
-    return any(getattr(row, measure.value) is None for measure in money)
+    """Whether something is limited now that wasn't, and lasts: nobody has counted it meanwhile."""
+    lasting = [each for each in Measure if (each.is_money or each is Measure.CONCURRENT) and most.get(each) is not None]
+    return any(getattr(row, measure.value) is None for measure in lasting)
 
 
 def _new_count() -> str:
-    return secrets.token_hex(8)
+    return f"{int(utcnow().timestamp()):08x}{secrets.token_hex(4)}"
 
 
 def _wanted(scope: str, subject_id: int, model: str) -> Any:

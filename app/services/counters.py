@@ -5,7 +5,9 @@ A reservation checks and takes all that one call needs, or nothing; no other gre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import msgspec
 
@@ -21,6 +23,49 @@ class Want(msgspec.Struct):
     amount: int
     base: Callable[[], int] | None = None
     """Says what was used before anybody counted here; None where that was nothing."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A count that begins while calls may be under way that nobody counts under it."""
+
+    rule: Rule
+    key: str
+    span: Span
+    conversation: str = ""
+
+
+class Beginning:
+    """A want's ``base`` where that may be so."""
+
+    def __init__(self, begun: Begun, spent: Callable[[], int] = lambda: 0) -> None:
+        self.begun = begun
+        self._spent = spent
+
+    def __call__(self) -> int:
+        return self._spent()
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """What calls have cost that are in no sum yet, and what those that run hold now, by their ids."""
+
+    ended: int
+    running: list[tuple[str, Want]]
+
+
+class Calls(Protocol):
+    """The calls under way, see ``services.beginnings``."""
+
+    def still(self) -> AbstractContextManager[object]:
+        """Let no record be committed meanwhile."""
+
+    def refresh(self) -> None:
+        """Know every limit there is by now."""
+
+    def tokens(self, begun: Begun) -> Collection[int]:
+        """Return the tokens that count together."""
+
+    def bring_in(self, begun: Begun, tokens: Collection[int], *, ended: bool = True) -> Brought:
+        """Reserve for the calls that run."""
 
 
 class Full(Exception):  # noqa: N818 - a state, not a mistake
@@ -41,6 +86,8 @@ class Counters:
         self._share = share
         self.reserved: Callable[[str], int] = lambda _key: 0
         """Says what calls under way hold of a key, for who wants to know what was spent of it."""
+        self.calls: Calls | None = None
+        """Where calls are found that are under way when a count begins."""
 
     def start(self) -> None:
         """Nothing has to be done beside the calls."""
@@ -50,8 +97,7 @@ class Counters:
         used = self._used
         for want in wants:
             if want.key not in used:
-                base = want.base() if want.base is not None else 0
-                used.setdefault(want.key, base)  # another may have counted while the database was asked
+                used.setdefault(want.key, self._base(want))  # another may have counted while the database was asked
                 if want.span.end is not None:
                     self._ends[want.key] = want.span.end
         for want in wants:
@@ -60,6 +106,17 @@ class Counters:
         for want in wants:
             used[want.key] += want.amount
         return [used[want.key] for want in wants]
+
+    def _base(self, want: Want) -> int:
+        """Return what was used before anybody counted here."""
+        base = want.base
+        if not isinstance(base, Beginning) or self.calls is None:
+            return base() if base is not None else 0
+        tokens = self.calls.tokens(base.begun)
+        with self.calls.still():
+            spent = base()
+            brought = self.calls.bring_in(base.begun, tokens)
+        return spent + brought.ended + sum(held.amount for _, held in brought.running)
 
     def _most(self, rule: Rule) -> int:
         """Return this worker's share; of what is left of nothing there is none, of all else at least one."""

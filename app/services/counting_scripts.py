@@ -9,8 +9,17 @@ TAKE = """
 local call, until_ms, worker, recall = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local used, granted, at = {}, {}, 5
 for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key) or ARGV[at + 2]
-  if value == '' then return {'base', i} end
+  local value = redis.call('GET', key)
+  if not value then
+    value = ARGV[at + 2]
+    if value == '' then return {'base', i} end
+    local begun = redis.call('GET', 'realms:begins:' .. key)
+    if begun then
+      redis.call('SET', key, value, 'EX', ARGV[at + 3])
+      value = redis.call('INCRBY', key, begun)
+      redis.call('DEL', 'realms:begins:' .. key)
+    end
+  end
   used[i] = tonumber(value)
   if used[i] + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
     if redis.call('EXISTS', 'realms:free:' .. key) == 0 then return {'full', i, value} end
@@ -55,9 +64,10 @@ GIVE = """
 local lease, again = 'realms:lease:' .. ARGV[1], ARGV[2] == '1'
 for i, key in ipairs(KEYS) do
   local amount, used = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
-  local held = redis.call('HEXISTS', lease, key) == 1
-  if (held or not again) and redis.call('EXISTS', key) == 1 then
-    redis.call('INCRBY', key, held and used - amount or used)
+  local held, into = redis.call('HEXISTS', lease, key) == 1, key
+  if redis.call('EXISTS', key) == 0 then into = 'realms:begins:' .. key end
+  if (held or not again) and redis.call('EXISTS', into) == 1 then
+    redis.call('INCRBY', into, held and used - amount or used)
   end
 end
 redis.call('DEL', lease)
@@ -65,6 +75,23 @@ return redis.call('ZREM', 'realms:leases', ARGV[1])
 """
 """Brings reservations to what was used, and ends the lease. For each key: what was reserved, and what was used. Of a
 reservation that is not there any more nothing has to be taken back; where no answer came before, it was already."""
+
+JOIN = """
+local key, into = KEYS[1], KEYS[1]
+if redis.call('EXISTS', key) == 0 then into = 'realms:begins:' .. key end
+redis.call('INCRBY', into, ARGV[3])
+for i = 4, #ARGV, 2 do
+  redis.call('HSET', 'realms:lease:' .. ARGV[i], key, ARGV[i + 1])
+  redis.call('ZADD', 'realms:leases', ARGV[1], ARGV[i])
+  redis.call('INCRBY', into, ARGV[i + 1])
+end
+if into ~= key then redis.call('EXPIRE', into, 2) end
+redis.call('INCR', 'realms:joined:' .. ARGV[2])
+return redis.call('EXPIRE', 'realms:joined:' .. ARGV[2], 10)
+"""
+"""Brings what one worker has under way into a count that begins: the end of its leases, the question that it answers,
+what ended calls cost, and each call with what it reserves. Until the sums were asked all of that is kept aside
+(``realms:begins:``); ``TAKE`` adds it to what they said."""
 
 RESTORE = """
 local lease = 'realms:lease:' .. ARGV[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.protocol.call import Call
 from app.protocol.endpoints import Kind
 from app.protocol.errors import Problem, RelayError
-from app.protocol.limit import Measure, Rule, Span, counted, spans
+from app.protocol.limit import OUTPUT_BOUNDS, Measure, Rule, Span, counted, spans
 from app.protocol.price import Price, at, cost
 from app.protocol.record import Record
 from app.protocol.usage import Usage, UsageState, tier_of, tokens_of
-from app.services.counters import Counters, Full, Want
+from app.services.counters import Beginning, Begun, Counters, Full, Want
 from app.services.directory import Directory
 from app.services.notices import headers, refusal
 from app.services.spent import Spent
@@ -29,7 +30,6 @@ INPUT_MOST = 200_000
 """Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
-OUTPUT_BOUNDS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 _NOTHING: list[tuple[str, str]] = []
 
@@ -95,6 +95,23 @@ class Limits:
                 settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
         self._counters.give(record.id, settled)
 
+    def reserve(self, call: Call, begun: Begun) -> Want | None:
+        """Return the room that a call takes which runs as a count begins; None where it counts nothing there."""
+        rule = begun.rule
+        ticket = self._tickets.get(call.id) or Ticket(_NOTHING, [])
+        known = any(want.rule.key == rule.key for want in ticket.wants)
+        if known or not _counts(call, rule.measure, begun.conversation):
+            return None
+        amount = 1
+        if rule.money:
+            model = self._directory.snapshot.model(call.model)
+            with suppress(RelayError):
+                amount = _money(call, _estimate(call), model.prices if model is not None else (), time.time_ns() / 1e9)
+        want = Want(rule, begun.key, begun.span, min(amount, max(1, rule.most)))
+        ticket.wants.append(want)
+        self._tickets[call.id] = ticket
+        return want
+
     @property
     def held(self) -> int:
         """How many calls hold reservations."""
@@ -128,14 +145,21 @@ class Limits:
     def _want(self, call: Call, rule: Rule, *, amount: int, conversation: str) -> Want:
         if rule.measure is Measure.CONVERSATION:
             cost = self._spent.in_conversation(call.caller.user_id, conversation)
-            return Want(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], amount, cost)
+            begun = Begun(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], conversation)
+            return Want(rule, begun.key, begun.span, amount, self._base(begun, cost))
         known = self._counted.get(rule.key)
         if known is None:
             span = self._spans[rule.measure]
-            spent = self._spent.under(rule, span) if rule.money else None
-            known = self._counted[rule.key] = f"{rule.key}:{span.start}", span, spent
+            begun = Begun(rule, f"{rule.key}:{span.start}", span)
+            spent = self._base(begun, self._spent.under(rule, span) if rule.money else None)
+            known = self._counted[rule.key] = begun.key, span, spent
         key, span, spent = known
         return Want(rule, key, span, amount, spent)
+
+    def _base(self, begun: Begun, spent: Callable[[], int] | None) -> Callable[[], int] | None:
+        if not begun.rule.is_young(self._until):
+            return spent
+        return Beginning(begun, spent) if spent is not None else Beginning(begun)
 
 
 def _money(call: Call, guess: Usage, prices: tuple[Price, ...], now: float) -> int:
@@ -162,7 +186,7 @@ def _counts(call: Call, measure: Measure, conversation: str) -> bool:
 def _estimate(call: Call) -> Usage:
     """Return what a call may use at most, roughly."""
     body = call.body
-    size = 0 if body is None else len(body.body)
+    size = 0 if body is None else body.size
     return Usage(
         state=UsageState.ESTIMATED,
         input=min(tokens_of(size), INPUT_MOST),

@@ -7,7 +7,7 @@ in the journal already, and reaches the database a little later, together with o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -63,7 +63,8 @@ class Pen:
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
         self._wake = Event()
-        self._writing = RLock()
+        self.writing = RLock()
+        """Who holds it knows that nothing is committed meanwhile."""
         self._unkept: set[str] = set()  # records that stand in memory alone: the journal had no room
         self._ill = False
         self._disk_full = False
@@ -119,11 +120,16 @@ class Pen:
     def flush(self, timeout_s: float = 5.0) -> None:
         """Write what waits, at the end of a worker's life; what can't be written stays in the journal."""
         with suppress(gevent.Timeout), gevent.Timeout(timeout_s):
-            with self._writing:
+            with self.writing:
                 while (self._claims or self._notes) and not self._ill:
                     self._write()
             if not self._ill and (segment := self._journal.rotate(at=0)):
                 segment.remove()
+
+    @property
+    def noted(self) -> Sequence[values.Record]:
+        """The records that wait to be committed."""
+        return self._notes
 
     @property
     def claims(self) -> bool:
@@ -173,7 +179,7 @@ class Pen:
             self._replay()
 
     def _write(self) -> None:
-        with self._writing:
+        with self.writing:
             self._write_batch()
 
     def _write_batch(self) -> None:

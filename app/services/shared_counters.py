@@ -16,12 +16,14 @@ from typing import Any
 import gevent
 import redis
 from gevent.event import Event
+from gevent.lock import RLock
 
 from app.protocol.limit import Measure
 from app.services.chunks import Chunks
 from app.services.counters import Counters, Full, Want
 from app.services.counting_scripts import GIVE, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
 from app.services.shared import AWAY, Breaker, channel
+from app.services.shared_beginnings import SharedBeginnings
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
@@ -56,6 +58,8 @@ class SharedCounters(Counters):
         self._given: list[tuple[str, list[tuple[Want, int]]]] = []
         self._unsure = False
         """Whether the first of them may have been given back already: no answer came."""
+        self._giving = RLock()
+        self._beginnings = SharedBeginnings(client, prefix=PREFIX, giving=lambda: self._giving, hold=self._hold)
         self._wake = Event()
         self._name = f"worker-{uuid.uuid4().hex}"
         self._recall = channel(client, "recall")
@@ -65,6 +69,7 @@ class SharedCounters(Counters):
 
     def start(self) -> None:
         """Begin to give back, to renew and to listen, in this worker's hub."""
+        self._beginnings.calls = self.calls
         gevent.spawn(self._work_for_ever)
         gevent.spawn(self._listen_for_ever)
 
@@ -81,13 +86,14 @@ class SharedCounters(Counters):
         return super().take(call_id, wants)
 
     def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
-        if call_id in self._live:
-            self._given.append((call_id, settled))
+        if (leased := self._live.get(call_id)) is not None:
+            self._given.append((call_id, [each for each in settled if each[0].key in leased]))
+            settled = [each for each in settled if each[0].key not in leased]
             self._wake.set()
-        elif call_id in self._chunks:
+        if call_id in self._chunks:
             if self._chunks.settle(call_id, settled):
                 self._wake.set()
-        else:
+        elif settled:
             super().give(call_id, settled)
             for want, used in settled:
                 if want.rule.money:
@@ -120,7 +126,9 @@ class SharedCounters(Counters):
                 return [int(used) for used in told[1 : len(wants) + 1]]
             want = wants[told[1] - 1]
             if told[0] == "base":
-                known[told[1] - 1] = want.base() if want.base is not None else 0
+                base = self._beginnings.base(want, listens=self._listening)
+                if base is not None:
+                    known[told[1] - 1] = base
                 continue
             until = until or time.monotonic() + WAIT_S
             if told[0] == "full" or time.monotonic() >= until:
@@ -178,15 +186,21 @@ class SharedCounters(Counters):
             except AWAY as error:
                 self._breaker.failed(error)
 
+    def _hold(self, call_id: str, want: Want) -> int:
+        """Take what a call holds as a count begins under its lease; return when that ends, in ms since the epoch."""
+        self._live.setdefault(call_id, {})[want.key] = want
+        return _now_ms() + LEASE_S * 1000
+
     def _give_back(self) -> None:
         while self._given:
-            call_id, settled = self._given[0]
-            numbers = chain.from_iterable((want.amount, used) for want, used in settled)
-            again, self._unsure = int(self._unsure), True
-            self._give([PREFIX + want.key for want, _ in settled], [call_id, again, *numbers])
-            self._unsure = False
-            self._given.pop(0)
-            self._live.pop(call_id, None)
+            with self._giving:
+                call_id, settled = self._given[0]
+                numbers = chain.from_iterable((want.amount, used) for want, used in settled)
+                again, self._unsure = int(self._unsure), True
+                self._give([PREFIX + want.key for want, _ in settled], [call_id, again, *numbers])
+                self._unsure = False
+                self._given.pop(0)
+                self._live.pop(call_id, None)
 
     def _tell_chunks(self, *, all_: bool) -> None:
         """Tell what has changed; what others need and nobody uses here goes back with that."""
@@ -227,9 +241,9 @@ class SharedCounters(Counters):
     def _reserve_again(self, call_id: str, now: int, until: int) -> None:
         """A Redis that was emptied or started anew, or others that thought us dead, have forgotten a call."""
         held = self._live.get(call_id, {}).values()  # it may have ended meanwhile
-        wanted = [(PREFIX + want.key, want.amount, _keep(want.span.end, now), int(want.base is None)) for want in held]
-        if wanted:
-            self._restore([], [call_id, until, *chain.from_iterable(wanted)])
+        if held:
+            told = ((PREFIX + w.key, w.amount, _keep(w.span.end, now), int(not w.rule.money)) for w in held)
+            self._restore([], [call_id, until, *chain.from_iterable(told)])
 
     def _listen_for_ever(self) -> None:
         """Hear which chunks others call back; while nobody can be heard none are held."""
@@ -237,12 +251,14 @@ class SharedCounters(Counters):
             try:
                 pubsub: Any = self._client.pubsub  # its types are unknown
                 with pubsub(ignore_subscribe_messages=True) as recalls:
-                    recalls.subscribe(self._recall)
+                    recalls.subscribe(self._recall, self._beginnings.channel)
                     self._listening = True
                     while True:
                         message: Any = recalls.get_message(timeout=LISTEN_S)
                         if message is None:
                             gevent.sleep(RETRY_S)
+                        elif message["channel"] == self._beginnings.channel:
+                            self._beginnings.heard(message["data"])
                         else:
                             self._chunks.recall(message["data"].removeprefix(PREFIX))
                             self._wake.set()

@@ -28,6 +28,11 @@ class Spent:
         """Return what asks for the nano-dollars that a user's conversation has cost."""
         return lambda: self._ask(in_conversation(user_id, key))
 
+    def tokens(self, token_id: int) -> frozenset[int]:
+        """Return the tokens that count together with the first of them."""
+        with self._engine.connect() as connection:
+            return frozenset(connection.scalars(select(Token.id).where(Token.line == token_id))) | {token_id}
+
     def _ask(self, wanted: Select[int]) -> int:
         with self._engine.connect() as connection:
             return int(connection.scalar(wanted) or 0)

@@ -12,7 +12,7 @@ import pytest
 from app.protocol.limit import Measure
 from app.protocol.price import Rates, Tariff
 from app.services import allowances, catalog, prices
-from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, Client, name_of
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, Client, name_of, under_way
 from tests.live import until
 
 DOLLAR = 1_000_000_000
@@ -161,3 +161,36 @@ def test_of_one_more_than_may_run_at_a_time_exactly_one_is_refused(house, sim, s
         for thread in threads:
             thread.join()
     assert sorted(told) == [200] * most + [429]
+
+
+@pytest.mark.acceptance("K-2")
+def test_calls_that_run_when_money_is_first_limited_count_under_the_limit(house, sim, priced):
+    cent = DOLLAR // 100
+    spent = "SELECT COALESCE(SUM(cost_nanos), 0) AS nanos FROM rollups WHERE user_id = {}".format(house.users["carol"])
+    house.record(ask(house, CHAT).headers["x-request-id"])  # all that was before it is there, too
+    before = house.rows(spent)[0]["nanos"]
+    with under_way(house, 30, who="carol"), limited(house, money_total=before + 40 * cent):
+        more = [ask(house, CHAT, "events=1,output=1000,input=0,cached=0", max_tokens=1000) for _ in range(30)]
+        told = [answer.status for answer in more]
+        assert 9 <= told.count(200) <= 10
+        assert told.count(429) == 30 - told.count(200)
+    after = before + (30 + told.count(200)) * cent
+    until(lambda: house.rows(spent)[0]["nanos"] == after)
+    assert after <= before + 40 * cent
+
+
+@pytest.mark.acceptance("K-1")
+def test_calls_that_run_when_their_number_is_first_limited_count_under_the_limit(house, sim, priced):
+    for _ in range(2):  # a limit that comes again knows nothing of calls that began without it
+        with under_way(house, 10, who="bob"), limited(house, who="bob", concurrent=12):
+            told = []
+            threads = [threading.Thread(target=_one, args=(house, told)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert sorted(told) == [200] * 2 + [429] * 4
+
+
+def _one(house, told):
+    told.append(ask(house, CHAT, "events=3,gap=0.5", stream=True, who="bob").status)

@@ -4,6 +4,8 @@ import http.client
 import json
 import socket
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -114,6 +116,20 @@ class Client:
         if self._answer is not None:
             self._answer.close()
         self.sock.close()
+
+
+@contextmanager
+def under_way(house, count: int, *, who: str, gap: float = 2.0) -> Iterator[None]:
+    """So many streams have begun, four gaps long, that come to 1,000 tokens each; at the end they are read to theirs."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(house, who=who)) for _ in range(count)]
+        for client in clients:
+            client.send(CHAT, f"events=5,gap={gap},output=1000,input=0,cached=0", max_tokens=1000)
+        for client in clients:
+            client.read_until(b"\n\n")
+        yield
+        for client in clients:
+            assert CHAT.ends in client.rest()
 
 
 @dataclass(frozen=True)

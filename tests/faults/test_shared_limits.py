@@ -14,7 +14,7 @@ from app.protocol.price import Rates, Tariff
 from app.services import allowances, catalog, prices
 from tests import live
 from tests.faults import servers
-from tests.faults.clients import CHAT
+from tests.faults.clients import CHAT, under_way
 from tests.live import until
 
 DOLLAR = 1_000_000_000
@@ -138,6 +138,35 @@ def test_two_hundred_calls_with_money_for_ten_spend_it_and_no_more(shared, sim):
     until(lambda: shared.rows(spent.format("records"))[0]["nanos"] == 10 * DOLLAR)
     assert shared.rows(spent.format("rollups"))[0]["nanos"] == 10 * DOLLAR
     assert crowd(shared, 4, "events=1", max_tokens=100_000) == {429: 4}
+
+
+@pytest.mark.acceptance("K-1", "K-2")
+def test_calls_that_run_anywhere_when_a_limit_is_set_count_under_it(shared, sim):
+    """Each comes to a cent. Those of all workers are brought in before any worker admits a call under the limit."""
+    cent = DOLLAR // 100
+    with shared.app.app_context():
+        prices.put(catalog.find_model("sim-*").id, Tariff(Rates(input=0, output=10 * DOLLAR)), actor=None)
+        db.session.remove()
+    time.sleep(1.2)
+    for most in ({"money_total": 50 * cent + cent // 2}, {"concurrent": 50}):
+        before = sum(row["nanos"] for row in shared.rows("SELECT cost_nanos AS nanos FROM records"))
+        most = {name: value + (before if name == "money_total" else 0) for name, value in most.items()}
+        with under_way(shared, 40, who="carol", gap=4.0):
+            with shared.app.app_context():
+                wanted = {Measure(name): value for name, value in most.items()}
+                allowances.put("user", shared.users["carol"], most=wanted, actor=None)
+                db.session.remove()
+            time.sleep(1.0)
+            assert crowd(shared, 40, "events=3,gap=1.0,output=1000", max_tokens=1000) == {200: 10, 429: 30}
+        until(lambda before=before: _spent(shared) == before + 50 * cent)
+        (measure,) = most
+        after = f"{(before + 50 * cent) / DOLLAR:.9f}" if measure == "money_total" else 0
+        until(lambda measure=measure, after=after: shown(shared, measure) == after)
+        limit(shared)
+
+
+def _spent(house):
+    return house.rows("SELECT SUM(cost_nanos) AS nanos FROM records")[0]["nanos"]
 
 
 @pytest.mark.fault("X-1")
