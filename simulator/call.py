@@ -50,7 +50,9 @@ class Call(msgspec.Struct):
         return model
 
     def reported(self, usage: dict[str, Any]) -> dict[str, Any] | None:
-        """The usage as the plan wants it told."""
+        """The usage as the plan wants it told, or as the request itself says in ``simulated_usage``."""
+        if isinstance(told := self.body.get("simulated_usage"), dict):
+            return told
         if self.plan.usage == "absent":
             return None
         return odd(usage) if self.plan.usage == "odd" else usage

@@ -156,12 +156,18 @@ def events(call: Call, message: dict[str, Any]) -> Iterator[Event]:
         yield error_event(MESSAGES, by_status(529), 0)
         return
     delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-    final = {} if usage is None else {"usage": {name: usage[name] for name in DELTA_USAGE}}
+    final = {} if usage is None else {"usage": {name: usage[name] for name in DELTA_USAGE if name in usage}}
     yield _event("message_delta", delta=delta, **final)
     yield _event("message_stop")
 
 
-DELTA_USAGE = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+DELTA_USAGE = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "server_tool_use",
+)
 
 
 def _block(call: Call, index: int, block: dict[str, Any]) -> Iterator[Event]:
