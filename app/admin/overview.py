@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import render_template
@@ -15,12 +14,10 @@ from app.services import upstreams as service
 from app.services.context import context
 from app.settings import VERSION
 from app.web import times
-from app.web.charts import bars
+from app.web.charts import bars, hours
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
-
-HOURS = 24
 
 
 @blueprint.get("")
@@ -31,13 +28,14 @@ def overview() -> ResponseReturnValue:
     now = times.now()
     found = glance.glance(now)
     known = states(upstreams, found.day.upstreams)
-    trend = reports.filled(found.day.hours, "hour", now - timedelta(hours=HOURS - 1), now)
+    trend = hours(reports.filled(found.day.hours, "hour", found.day.begin.astimezone(now.tzinfo), now))
     return render_template(
         "admin/overview.html",
         warnings=warnings(upstreams, models),
         glance=found,
         trend=trend,
-        bars=bars([(label, sums.requests) for label, sums in trend]),
+        since=times.written(found.day.begin),
+        bars=bars([(step.label, step.sums.requests) for step in trend]),
         live=sum(state.under_way for state in known.values()),
         upstreams=upstreams,
         names={upstream.id: upstream.name for upstream in upstreams},

@@ -35,8 +35,15 @@ def upstreams() -> ResponseReturnValue:
     # The catalogue first: reading it anew lets go of what was loaded beside its upstreams.
     models = catalog.list_models()
     found = service.list_all()
-    known = states(found, glance.day(times.now()).upstreams)
-    return render_template("admin/upstreams.html", upstreams=found, states=known, kinds=UPSTREAMS, models=models)
+    day = glance.day(times.now())
+    return render_template(
+        "admin/upstreams.html",
+        upstreams=found,
+        states=states(found, day.upstreams),
+        since=times.written(day.begin),
+        kinds=UPSTREAMS,
+        models=models,
+    )
 
 
 @blueprint.route("/upstreams/new", methods=["GET", "POST"])

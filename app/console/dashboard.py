@@ -11,9 +11,8 @@ from app.console.guide import steps
 from app.console.usage import own_records
 from app.services import announcements, reports, tokens
 from app.services.reports import Scope
-from app.web import times
+from app.web import charts, times
 from app.web.bars import standings_of
-from app.web.charts import bars
 from app.web.people import person
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def dashboard() -> ResponseReturnValue:
     days = asked if asked in PERIODS else 7
     scope = Scope(user_id=person().user.id)
     begin = reports.days_ago(days - 1, now)
-    trend = reports.trend(scope, "hour" if days == 1 else "day", begin, reports.days_ago(-1, now))
+    by, steps_of = ("hour", charts.hours) if days == 1 else ("day", charts.days)
+    trend = steps_of(reports.trend(scope, by, begin, reports.days_ago(-1, now)))
     live = [token for token in mine if token.revoked_at is None]
     return render_template(
         "console/dashboard.html",
@@ -54,7 +54,7 @@ def dashboard() -> ResponseReturnValue:
         since=begin.date(),
         totals=reports.totals(scope, begin),
         trend=trend,
-        bars=bars([(label, sums.requests) for label, sums in trend]),
+        bars=charts.bars([(step.label, step.sums.requests) for step in trend]),
         by_model=sorted(reports.grouped(scope, "model", begin), key=lambda each: -each[1].requests)[:MODELS_SHOWN],
     )
 

@@ -39,6 +39,7 @@ def tokens() -> ResponseReturnValue:
         "console/tokens.html",
         tokens=service.list_for(person().user),
         spend=dict(reports.grouped(Scope(user_id=person().user.id), "token_id", begin)),
+        since=begin.date(),
         now=now,
     )
 

@@ -11,13 +11,14 @@ from sqlalchemy import Subquery, func, or_, select
 from app.extensions import db
 from app.models import Record
 from app.protocol.record import End
-from app.services import reports
+from app.services import posting, reports
 from app.services.reports import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SPAN = timedelta(hours=24)
+HOURS = 24
+"""The present one included: what is told of a day are sums of whole hours, and their rows can be listed."""
 LOOKED_AT = 5000
 """The newest records, out of which kinds of errors and the slowest are found: a busy house has too many in a day."""
 KINDS_SHOWN, SLOWEST_SHOWN = 8, 5
@@ -35,8 +36,9 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """The sums of the last 24 hours: of each hour, of each upstream, and of all."""
+    """The sums of the last 24 hours: since when, of each hour, of each upstream, and of all."""
 
+    begin: datetime
     hours: dict[datetime, Totals]
     upstreams: dict[int, Totals]
     totals: Totals
@@ -52,10 +54,10 @@ class Glance(msgspec.Struct, frozen=True):
 
 def glance(now: datetime) -> Glance:
     """Return how all is going."""
-    begin = now - SPAN
-    recent = _recent(begin)
+    found = day(now)
+    recent = _recent(found.begin)
     return Glance(
-        day(now),
+        found,
         [Kind(**row._mapping) for row in db.session.execute(_kinds(recent))],  # noqa: SLF001 - its public name
         db.session.execute(_slowest(recent)).all(),
     )
@@ -63,8 +65,9 @@ def glance(now: datetime) -> Glance:
 
 def day(now: datetime) -> Day:
     """Return the sums of the last 24 hours."""
-    found = Day({}, {}, Totals())
-    for hour, upstream_id, sums in reports.by_hour_and_upstream(now - SPAN):
+    begin = posting.hour_of(now) - timedelta(hours=HOURS - 1)
+    found = Day(begin, {}, {}, Totals())
+    for hour, upstream_id, sums in reports.by_hour_and_upstream(begin):
         found.hours.setdefault(hour, Totals()).add(sums)
         found.upstreams.setdefault(upstream_id, Totals()).add(sums)
         found.totals.add(sums)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SCAN = 2000
 """Records that a page looks through for those that fit a filter which no index has; then it says how far it came."""
+UNTOLD = "-"
 PRUNE = 1000
 EXPORT = 500
 Cursor = tuple[datetime, str]
@@ -36,13 +37,16 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """``ok``, ``error`` or a number."""
     stream: bool | None = None
     end: str = ""
+    reason: str = ""
+    """``-`` means that none was told."""
     since: datetime | None = None
     until: datetime | None = None
 
     @property
     def is_narrow(self) -> bool:
         """Whether something is asked that no index has."""
-        return bool(self.model or self.status or self.end or self.stream is not None or self.upstream_id is not None)
+        named = self.model or self.status or self.end or self.reason
+        return bool(named or self.stream is not None or self.upstream_id is not None)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -151,6 +155,8 @@ def _narrow(query: Select[Any], columns: Any, wanted: Filter) -> Select[Any]:
     for name in ("model", "end"):
         if getattr(wanted, name):
             query = query.where(getattr(columns, name) == getattr(wanted, name))
+    if wanted.reason:
+        query = query.where(columns.reason == (wanted.reason if wanted.reason != UNTOLD else ""))
     if wanted.upstream_id is not None:
         query = query.where(columns.upstream_id == wanted.upstream_id)
     if wanted.stream is not None:

@@ -132,23 +132,22 @@ def every(engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime)
     return _windows(engine, scope, by, begin, now) if by in WINDOWS else _ranges(engine, scope, by, begin)
 
 
-def trend(scope: Scope, by: str, begin: datetime, end: datetime) -> list[tuple[str, Totals]]:
+def trend(scope: Scope, by: str, begin: datetime, end: datetime) -> list[tuple[datetime, Totals]]:
     """Return the sums of each hour or day from that of ``begin`` until ``end``, gaps filled with nothing.
 
-    Labels and days are those of the zone of ``begin``.
+    Moments and days are those of the zone of ``begin``.
     """
     return filled(dict(grouped(scope, by, begin)), by, begin, end)
 
 
-def filled(found: dict[datetime, Totals], by: str, begin: datetime, end: datetime) -> list[tuple[str, Totals]]:
+def filled(found: dict[datetime, Totals], by: str, begin: datetime, end: datetime) -> list[tuple[datetime, Totals]]:
     """Return sums that were found as ``trend`` does."""
     moments = []
     moment, step = (begin, timedelta(days=1)) if by == "day" else (posting.hour_of(begin), timedelta(hours=1))
     while moment < end:
         moments.append(moment)
         moment += step
-    shape = "%m-%d" if by == "day" else "%H:%M"
-    return [(each.astimezone(begin.tzinfo).strftime(shape), found.get(each, Totals())) for each in moments]
+    return [(each.astimezone(begin.tzinfo), found.get(each, Totals())) for each in moments]
 
 
 def days_ago(days: int, now: datetime) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +18,7 @@ from app.settings import VERSION
 from app.web import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import tzinfo
 
     from sqlalchemy import Engine
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 ENDS = tuple(end.value for end in End)
 END_CHOICES = tuple((end, end) for end in ENDS)
-NAMES = ("model", "token", "user", "upstream", "status", "stream", "end", "since", "until", "conversation")
+NAMES = (
+    "model", "token", "user", "upstream", "status", "stream", "end", "reason", "since", "until", "conversation",
+)  # fmt: skip
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 ATTEMPT_COLUMNS = ("status", "error", "first_byte_ms", "total_ms")
@@ -54,8 +56,9 @@ def asked(*, user_id: int | None = None) -> Filter:
         status=status if status in {"ok", "error"} or (len(status) == 3 and _number(status)) else "",
         stream=stream,
         end=args.get("end", "") if args.get("end") in ENDS else "",
-        since=_day(args.get("since", ""), times.begin_of),
-        until=_day(args.get("until", ""), times.end_of),
+        reason=args.get("reason", "").strip()[:200],
+        since=times.read(args.get("since", ""), times.begin_of),
+        until=times.read(args.get("until", ""), times.end_of),
     )
 
 
@@ -150,11 +153,3 @@ def _plain(value: Any, zone: tzinfo) -> Any:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
-
-
-def _day(text: str, border: Callable[[date], datetime]) -> datetime | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return border(day) if date.min < day < date.max else None  # the first and the last aren't whole in every zone

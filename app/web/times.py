@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -12,12 +12,15 @@ from flask import g
 from app.web.people import person
 
 if TYPE_CHECKING:
-    from datetime import date, tzinfo
+    from collections.abc import Callable
+    from datetime import tzinfo
 
     from flask import Flask
 
 UNPLACED = "Etc", "SystemV", "posix", "right"
 """Areas of names that are no places on earth."""
+MOMENT = "%Y-%m-%dT%H:%M"
+"""As browsers write it."""
 
 
 def init_app(app: Flask) -> None:
@@ -61,6 +64,22 @@ def begin_of(day: date) -> datetime:
 def end_of(day: date) -> datetime:
     """Return when a day is over for the reader."""
     return begin_of(day + timedelta(days=1))
+
+
+def read(text: str, border: Callable[[date], datetime]) -> datetime | None:
+    """Return what an address or a form says: a moment of the reader's, or a day, of which ``border`` is meant."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not date.min < found.date() < date.max:  # the first day and the last aren't whole in every zone
+        return None
+    return found.replace(tzinfo=found.tzinfo or zone()) if "T" in text else border(found.date())
+
+
+def written(at: datetime) -> str:
+    """Return a moment as an address has it, to the minute, for ``read``."""
+    return at.astimezone(zone()).strftime(MOMENT)
 
 
 def _known(wanted: str) -> tzinfo:

@@ -33,6 +33,7 @@ def many(ctx):
             model="rare" if n % 10 == 0 else "m",
             stream=n % 2 == 0,
             token_id=n % 5,
+            reason="broken" if n % 6 == 0 else "",
             conversation="c" * 32 if n % 7 == 0 else "",
         )
         for n in range(100)
@@ -66,6 +67,8 @@ def walk(wanted, limit=7):
         ({"model": "rare", "status": "error", "stream": True}, lambda n: n % 30 == 0),
         ({"stream": False}, lambda n: n % 2),
         ({"end": "completed"}, lambda n: True),
+        ({"reason": "broken"}, lambda n: n % 6 == 0),
+        ({"reason": "-", "status": "error"}, lambda n: n % 3 == 0 and n % 2),
         ({"upstream_id": 9}, lambda n: False),
         ({"since": datetime.fromtimestamp(AT + 5, UTC)}, lambda n: n >= 20),
         ({"until": datetime.fromtimestamp(AT + 5, UTC)}, lambda n: n < 20),

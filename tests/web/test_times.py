@@ -86,6 +86,8 @@ def test_a_filter_by_day_means_the_readers_day(app, evening):
     choose(evening, "Asia/Shanghai")
     assert "m-1" not in evening.get(query).soup.find("table").find_parent("main").find_all("article")[-1].get_text()
     assert "m-1" in evening.get("/usage?since=2026-03-02&until=2026-03-02").text
+    for hour, found in (("T03:00", True), ("T05:00", False)):
+        assert ("m-1" in evening.get(f"/usage/requests.csv?since=2026-03-02{hour}").html) is found, "the reader's hour"
     for day in ("0001-01-01", "9999-12-31"):
         assert evening.get(f"/usage?since={day}&until={day}").status == 200
 
