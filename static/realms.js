@@ -16,6 +16,9 @@ function addCopyButton(block) {
   block.append(button);
 }
 
+// Where a menu is wider than its window, the page that is open is in sight.
+document.querySelectorAll(".rooms [aria-current]").forEach((here) => here.scrollIntoView({ block: "nearest", inline: "center" }));
+
 // Browsers give pages the clipboard only on https and on this machine.
 if (navigator.clipboard) document.querySelectorAll(".code").forEach(addCopyButton);
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SECRET = {"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": "true", "data-lpignore": "true"}
 NEW_PASSWORD = {"autocomplete": "new-password"}
 NO_SPELLING = {"spellcheck": "false", "autocapitalize": "none"}
+JSON = {**NO_SPELLING, "class": "mono"}
 KEY_LONGEST = 4000
 LOGIN_LONGEST = 511
 PROXY_EXAMPLE = "http://proxy.example:3128"
@@ -74,17 +75,17 @@ class PastedForm(Form):
 class AuthJsonForm(Form):
     """An account that is signed in elsewhere already."""
 
-    auth_json = TextAreaField(_l("The content of auth.json"), required(40_000), render_kw={**NO_SPELLING, "rows": 8})
+    auth_json = TextAreaField(_l("The content of auth.json"), required(40_000), render_kw={**JSON, "rows": 8})
 
 
 class PolicyForm(Form):
     """What is wanted otherwise at an upstream, and a request to try it with."""
 
-    policy = TextAreaField(_l("Policy"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 12})
+    policy = TextAreaField(_l("Policy"), [too_long(20_000)], render_kw={**JSON, "rows": 12})
     proxy_login = SecretField(_l("User and password of the proxy"), [too_long(LOGIN_LONGEST)], render_kw=SECRET)
     no_proxy_login = BooleanField(_l("The proxy wants no login"))
     endpoint = SelectField(_l("Endpoint"))
-    body = TextAreaField(_l("A request to try it with"), [too_long(20_000)], render_kw={**NO_SPELLING, "rows": 5})
+    body = TextAreaField(_l("A request to try it with"), [too_long(20_000)], render_kw={**JSON, "rows": 5})
 
     def __init__(self, endpoints: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from pydantic import SecretStr
 
 from app.admin import blueprint
+from app.admin.deletion import ask_or_delete
 from app.admin.forms import AnnouncementForm, ChoicesForm
 from app.services import announcements as service
 from app.services import choices
@@ -38,12 +39,18 @@ def announcements() -> ResponseReturnValue:
     return render_template("admin/announcements.html", form=form, announcements=service.present())
 
 
-@blueprint.post("/announcements/<int:announcement_id>/delete")
+@blueprint.route("/announcements/<int:announcement_id>/delete", methods=["GET", "POST"])
+@password_again
 def delete_announcement(announcement_id: int) -> ResponseReturnValue:
-    """Take an announcement back."""
-    service.take_back(announcement_id, actor=person().user)
-    flash(_("Deleted."), "good")
-    return redirect(url_for("admin.announcements"))
+    """Ask whether to take an announcement back, then do it."""
+    back = url_for("admin.announcements")
+    return ask_or_delete(
+        title=_("Delete an announcement"),
+        text=_("Nobody sees it any more."),
+        back=back,
+        then=back,
+        act=lambda: service.take_back(announcement_id, actor=person().user),
+    )
 
 
 @blueprint.route("/settings", methods=["GET", "POST"])

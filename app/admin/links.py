@@ -63,10 +63,13 @@ def sign_out_user(user_id: int) -> ResponseReturnValue:
     return redirect(url_for("admin.user", user_id=user_id))
 
 
-@blueprint.post("/users/<int:user_id>/tokens/<int:token_id>/revoke")
+@blueprint.route("/users/<int:user_id>/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
 def revoke_users_token(user_id: int, token_id: int) -> ResponseReturnValue:
-    """Revoke a user's token and end what runs with it."""
+    """Ask whether to revoke a user's token, then revoke it and end what runs with it."""
     found = accounts.get_user(user_id) or abort(404)
+    if request.method == "GET":
+        token = tokens.get_for(found, token_id) or abort(404)
+        return render_template("admin/token_revoke.html", user=found, token=token)
     if not tokens.revoke(token_id, actor=person().user, owner=found, cut=True):
         abort(404)
     flash(_("The token is revoked, and its running calls are ended."), "good")

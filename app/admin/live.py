@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import url_for
+from flask import request, url_for
 
 from app.admin import blueprint
 from app.web import live as web
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @blueprint.get("/live")
 def live() -> ResponseReturnValue:
-    """Show what is under way in all workers, oldest first."""
-    return web.page(owner=None)
+    """Show what is under way in all workers, oldest first; of one upstream where it is named."""
+    return web.page(owner=None, upstream_id=request.args.get("upstream", type=int))
 
 
 @blueprint.post("/live/<call_id>/end")

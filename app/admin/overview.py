@@ -35,7 +35,7 @@ def overview() -> ResponseReturnValue:
         glance=found,
         trend=trend,
         since=times.written(found.day.begin),
-        bars=bars([(step.label, step.sums.requests) for step in trend]),
+        bars=bars(trend),
         live=sum(state.under_way for state in known.values()),
         upstreams=upstreams,
         names={upstream.id: upstream.name for upstream in upstreams},

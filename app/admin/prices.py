@@ -70,7 +70,8 @@ class RepriceForm(Form):
 def model_prices(model_id: int) -> ResponseReturnValue:
     """Show every version of a model's price, and add one."""
     model = catalog.get_model(model_id) or abort(404)
-    form = PriceForm()
+    present = service.list_for(model_id)
+    form = PriceForm(data={kind: told.lstrip("$") for kind, told in _rates(present[0].tariffs if present else None)})
     if form.validate_on_submit():
         day = form.valid_from.data
         start = begin_of(day) if day else None
@@ -81,7 +82,7 @@ def model_prices(model_id: int) -> ResponseReturnValue:
         else:
             flash(_("The price is set."), "good")
             return redirect(url_for("admin.model_prices", model_id=model_id))
-    return render_template("admin/model_prices.html", form=form, model=model, prices=service.list_for(model_id))
+    return render_template("admin/model_prices.html", form=form, model=model, prices=present, manual=service.MANUAL)
 
 
 @blueprint.route("/models/<int:model_id>/prices/<int:price_id>/delete", methods=["GET", "POST"])

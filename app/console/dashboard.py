@@ -54,7 +54,7 @@ def dashboard() -> ResponseReturnValue:
         since=begin.date(),
         totals=reports.totals(scope, begin),
         trend=trend,
-        bars=charts.bars([(step.label, step.sums.requests) for step in trend]),
+        bars=charts.bars(trend),
         by_model=sorted(reports.grouped(scope, "model", begin), key=lambda each: -each[1].requests)[:MODELS_SHOWN],
     )
 

@@ -19,6 +19,8 @@ GAP = 0.2
 """The part of a column that stays free."""
 LEAST = 2
 """Units of height that something which isn't nothing has at least."""
+MARKS = 7
+"""Labels that there is room for on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One column, in units of the drawing: the origin is its upper left corner."""
+    """One column, in units of the drawing: the origin is its upper left corner.
+
+    ``errors`` is the lower part of ``value``, ``bad`` its height; ``mark`` is the label where there is room for one.
+    """
 
     label: str
     value: int
+    errors: int
     x: float
-    y: float
     width: float
     height: float
+    bad: float
+    mark: str
+
+    @property
+    def y(self) -> float:
+        return HEIGHT - self.height
 
 
 def hours(trend: Iterable[tuple[datetime, Totals]]) -> list[Step]:
@@ -53,12 +64,25 @@ def days(trend: Iterable[tuple[datetime, Totals]]) -> list[Step]:
     return [Step(f"{at:%m-%d}", f"{at.date()}", f"{at.date()}", sums) for at, sums in trend]
 
 
-def bars(points: Sequence[tuple[str, int]]) -> list[Bar]:
-    """Return one column for each (label, value), the highest as high as the drawing."""
-    most = max((value for _label, value in points), default=0)
-    step = WIDTH / max(len(points), 1)
-    drawn = []
-    for n, (label, value) in enumerate(points):
-        height = max(round(HEIGHT * value / most, 1), LEAST) if value and most else 0
-        drawn.append(Bar(label, value, round(n * step, 1), HEIGHT - height, round(step * (1 - GAP), 1), height))
-    return drawn
+def bars(steps: Sequence[Step]) -> list[Bar]:
+    """Return one column of requests for each step, the highest as high as the drawing."""
+    most = max((step.sums.requests for step in steps), default=0)
+    width = WIDTH / max(len(steps), 1)
+    apart = -(-len(steps) // MARKS)
+    return [
+        Bar(
+            label=step.label,
+            value=step.sums.requests,
+            errors=step.sums.errors,
+            x=round((n + GAP / 2) * width, 1),
+            width=round(width * (1 - GAP), 1),
+            height=_height(step.sums.requests, most),
+            bad=_height(step.sums.errors, most),
+            mark=step.label if n % apart == 0 else "",
+        )
+        for n, step in enumerate(steps)
+    ]
+
+
+def _height(count: int, most: int) -> float:
+    return max(round(HEIGHT * count / most, 1), LEAST) if count and most else 0

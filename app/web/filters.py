@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from app.services.reports import Totals
 
 UNKNOWN = "\N{EN DASH}"
+NUMBER_BY_HAN = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
+"""Where Chinese text of ours has a blank and Babel's has none."""
 STATIC = Path(__file__).parents[2] / "static"
 
 
@@ -53,7 +56,8 @@ def ago(at: datetime) -> str:
     delta = at - utcnow()
     if abs(delta.total_seconds()) < 60:
         return str(_("just now")) if delta.total_seconds() <= 0 else str(_("in a moment"))
-    return format_timedelta(delta, granularity="minute", add_direction=True, threshold=1.2, locale=get_locale())
+    told = format_timedelta(delta, granularity="minute", add_direction=True, threshold=1.2, locale=get_locale())
+    return NUMBER_BY_HAN.sub(r"\1 ", told)
 
 
 def moment(at: datetime) -> str:

@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 SHOWN = 200
 
 
-def page(*, owner: User | None) -> str:
-    """Show what is under way, oldest first: of ``owner``, or of everybody, who and where included.
+def page(*, owner: User | None, upstream_id: int | None = None) -> str:
+    """Show what is under way, oldest first: of ``owner``, or of everybody (at one upstream), who and where included.
 
     The workers go on telling while somebody looks.
     """
     context().running.look()
     calls = context().running.calls(user_id=owner.id if owner else None)
+    if calls is not None and upstream_id is not None:
+        calls = [call for call in calls if call.upstream_id == upstream_id]
     shown = (calls or [])[:SHOWN]
     return render_template(
         "live.html",
         all=owner is None,
+        upstream_id=upstream_id,
         told=calls is not None,
         calls=shown,
         more=len(calls or ()) - len(shown),

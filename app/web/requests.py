@@ -77,7 +77,7 @@ def show_to(reader: Reader, record_id: str) -> ResponseReturnValue:
         if reader.sees_all
         else [("", reason) for _, reason in found.left_out or ()],
         bundle=records.bundle(found, attempts, internal=reader.sees_all),
-        **_names(reader),
+        **{"tokens": tokens.names({found.token_id})} | _names(reader),
     )
 
 

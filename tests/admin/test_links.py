@@ -33,5 +33,9 @@ def test_a_made_up_link_is_a_page_that_is_not_there(stranger):
 def test_a_user_is_signed_out_everywhere_and_a_token_revoked(app, admin_there, alice_there, furnished):
     admin_there.press("/admin/users/1", "/admin/users/1/sign-out")
     assert alice_there.get("/tokens").location.startswith("/login")
-    admin_there.press("/admin/users/1", "/admin/users/1/tokens/1/revoke")
+    link = admin_there.get("/admin/users/1").soup.main.find("a", string="Revoke")["href"]
+    assert "can't be undone" in admin_there.get(link).text
+    assert "active" in admin_there.get("/admin/users/1").text
+    assert admin_there.get("/admin/users/2/tokens/1/revoke").status == 404
+    admin_there.submit(link)
     assert "revoked" in admin_there.get("/admin/users/1").text

@@ -38,6 +38,12 @@ def test_a_price_is_set_and_taken_away(app, admin_there, gpt):
     assert kept(app, gpt["mine"]) == [{"input": 37_500_000, "output": 150_000_000}]
     page = admin_there.get(path)
     assert "Fresh input: $0.0375" in page.text
+    assert "set by hand" in page.text
+    assert [page.soup.find("input", id=name)["value"] for name in ("input", "output", "cache_read")] == [
+        "0.0375",
+        "0.15",
+        "",
+    ]
     link = page.soup.find("a", class_="danger", href=lambda href: href and "/prices/" in href)["href"]
     admin_there.submit(link, {})
     assert kept(app, gpt["mine"]) == []

@@ -171,7 +171,8 @@ def test_the_list_shows_what_each_token_spent(app, alice_there, furnished):
             db.session.add(DailyRollup(day=day, **key, **sums))
         db.session.commit()
     cell = alice_there.get("/tokens").soup.find(attrs={"data-label": "Cost, 30 days"})
-    assert (cell.get_text(strip=True), cell.a["href"]) == ("$1.50", "/usage?token=1")
+    since = (utcnow() - timedelta(days=29)).date()
+    assert (cell.get_text(strip=True), cell.a["href"]) == ("$1.50", f"/usage?token=1&since={since}")
 
 
 def limits_of(app, number):

@@ -77,6 +77,10 @@ def test_everybodys_calls_are_seen_and_each_is_ended_with_its_protocols_error(ho
     found = shown(admin_there, "/admin/live", len(many))
     assert {cell(row, "User") for row in found} == {"alice@example.com", "bob@example.com"}
     assert {cell(row, "Upstream") for row in found} == {"main", "claude"}
+    places = [cell(row, "Upstream") for row in found]
+    for name in ("main", "claude"):
+        there = rows(admin_there.get(f"/admin/live?upstream={house.upstreams[name]}"))
+        assert len(there) == places.count(name), "a number of calls at an upstream leads to them"
     assert {cell(row, "State") for row in found} == {"is answered"}
     assert all(cell(row, "Events") != "0" and cell(row, "Sent") != "0 B" for row in found)
     for row in found:

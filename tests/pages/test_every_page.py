@@ -11,7 +11,7 @@ from tests.web.test_access import ADMIN_ONLY, GONE, OPEN, RULES, is_file, rules
 PLACES = {"upstream_id": 1, "credential_id": 1, "user_id": 2, "token_id": 2, "price_id": 1}
 SIGNED_IN_TO = 5
 """The upstream whose credentials are accounts."""
-PLACES |= {"row_id": 1, "record_id": f"{1:032x}"}
+PLACES |= {"announcement_id": 1, "row_id": 1, "record_id": f"{1:032x}"}
 MORE = {
     "": ["/forgot", "/register", "/nothing-here"],
     "alice": ["/?days=1", "/usage?status=error", "/usage/evil-2", "/nothing-here"],
@@ -19,7 +19,6 @@ MORE = {
         "/admin/upstreams/4",
         "/admin/requests?status=418",
         "/admin/requests/evil-2",
-        "/admin/users/5",
         "/admin/explain?model=gpt-5",
         "/admin/explain?request=req_000013",
         "/usage/conversations",
@@ -43,6 +42,7 @@ def pages(house):
                 yield who, rule.build({name: here[name] for name in rule.arguments})[1]
     for who, paths in MORE.items():
         yield from ((who, path) for path in paths)
+    yield "admin", f"/admin/users/{house.users['mallory']}"
 
 
 @pytest.mark.acceptance("C-6", "C-17")
@@ -62,7 +62,7 @@ def test_every_page_is_quiet_accessible_and_fits(vandalised, windows, language):
 def test_what_was_typed_is_shown_as_text(vandalised, windows):
     for who, path, count in (
         ("alice", "/tokens", 1),
-        ("admin", "/admin/users/5", 1),
+        ("admin", f"/admin/users/{vandalised.users['mallory']}", 1),
         ("admin", "/admin/upstreams/4", 2),
     ):
         page = windows(who, "en").page

@@ -63,7 +63,7 @@ def _number_of(house, name):
 @pytest.mark.acceptance("C-9")
 @pytest.mark.parametrize("who", ["alice", "admin", ""])
 def test_what_is_written_stays_text(browser, house, cookie_of, written, who):
-    admins = [*ADMIN, f"/admin/requests/{written}", "/admin/users/5", "/admin/live"]
+    admins = [*ADMIN, f"/admin/requests/{written}", f"/admin/users/{house.users['mallory']}", "/admin/live"]
     paths = {"alice": [*ALICE, f"/usage/{written}", "/usage/live", "/catalogue"], "admin": admins, "": ["/login"]}[who]
     shown = set()
     with look(browser, cookie=cookie_of(who) if who else None) as seen:

@@ -119,6 +119,7 @@ RULES = {
     "/admin/users/<int:user_id>/<any(enable, disable):what>": ADMIN_ONLY,
 }
 ASKED = {
+    "/admin/announcements/<int:announcement_id>/delete",
     "/admin/models/<int:model_id>/delete",
     "/admin/models/<int:model_id>/prices/<int:price_id>/delete",
     "/admin/models/<int:model_id>/routes/<int:route_id>/delete",
