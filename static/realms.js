@@ -17,7 +17,7 @@ function addCopyButton(block) {
 }
 
 // Where a menu is wider than its window, the page that is open is in sight.
-document.querySelectorAll(".rooms [aria-current]").forEach((here) => here.scrollIntoView({ block: "nearest", inline: "center" }));
+document.querySelectorAll(".bar nav ul:first-child [aria-current]").forEach((here) => here.scrollIntoView({ block: "nearest", inline: "center" }));
 
 // Browsers give pages the clipboard only on https and on this machine.
 if (navigator.clipboard) document.querySelectorAll(".code").forEach(addCopyButton);

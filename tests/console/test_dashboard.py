@@ -37,6 +37,7 @@ def record(app, email, number, **values):
 
 def test_the_guide_goes_with_the_administrator(app, admin_there, provider):
     assert states(admin_there.get("/")) == ["now", "later", "later"]
+    assert not admin_there.get("/").soup.select(".numbers"), "nothing but zeros, while there is so much to do"
     form = {"name": "main", "base_url": provider.url, "key": "any-key-will-do-here"}
     upstream = admin_there.submit("/admin/upstreams/new", form).location
     assert states(admin_there.get("/")) == ["done", "now", "later"]
@@ -46,6 +47,7 @@ def test_the_guide_goes_with_the_administrator(app, admin_there, provider):
     secret = admin_there.submit("/tokens/new", {"name": "first"}).location
     assert "curl http://127.0.0.1:8080/v1/chat/completions" in admin_there.get(secret).text
     assert states(admin_there.get("/")) == []
+    assert admin_there.get("/").soup.select(".numbers")
 
 
 def test_a_user_has_one_step(alice_there, furnished, app):
@@ -119,7 +121,7 @@ def test_limits_are_bars_with_what_is_used_and_when_they_begin_anew(app, alice_t
         assert (told[money]["value"], told[money]["class"]) == ("0.850", ["warn"])
         assert full == "Requests at a time 0 / 0 at any moment"
         assert (told[full]["value"], told[full]["class"]) == ("1.000", ["bad"])
-        assert requests.startswith("Requests a minute gpt-* laptop 0 / 60 begins anew in")
+        assert requests.startswith("Requests a minute · gpt-* · laptop 0 / 60 begins anew in")
         for bar in told.values():
             assert " ".join(browser.get(path).soup.find(id=bar["aria-labelledby"]).get_text(" ").split()) in " ".join(
                 told
