@@ -78,4 +78,6 @@ def _fixed() -> list[tuple[str, str]]:
 def _shown(value: Any) -> str:
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
+    if value is None:
+        return ""
     return ", ".join(str(each) for each in value) if isinstance(value, tuple) else str(value)

@@ -52,7 +52,7 @@ def test_pictures(browser, house, cookie_of, language):
             seen.page.set_viewport_size(SIZE)
         take(alice, "dashboard", "/")
         take(alice, "connect", "/connect?model=gpt-5")
-        take(alice, "request", f"/usage/{19 * 5 + 1 + 19 * 5:032x}", scheme="dark")
+        take(alice, "request", f"/usage/{19 * 10:032x}", scheme="dark")
         take(admin, "overview", "/admin")
         take(admin, "upstream", "/admin/upstreams/1", press="main .head form button >> nth=0", until=".guide .done")
         take(admin, "live", "/admin/live", until="main tbody tr")
