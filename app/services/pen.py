@@ -16,13 +16,13 @@ import structlog
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.models import OwnedObject
 from app.protocol import record as values
 from app.services.journal import Journal, Segment
 from app.services.posting import Row, post
-from app.services.rows import crossed, insert_once
+from app.services.rows import REFUSED, crossed, insert_once
 
 NOTE_S = 0.05
 """How long records wait for company."""
@@ -33,11 +33,8 @@ ADOPT_S = 5.0
 CLAIM_S = 8.0
 COMMIT_S = 5.0
 """After this a database that doesn't answer counts as away."""
-CROSSINGS_MAX = 3
-"""How often one transaction is tried again that met another crosswise."""
+CROSSINGS_MAX = 3  # tries of one transaction that met another crosswise
 BACKLOG_MAX = 256 * 1024 * 1024
-_REFUSED = (DataError, IntegrityError, OverflowError, UnicodeError)
-"""What a database, or its driver, says of one row for what it holds."""
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
 log = structlog.get_logger()
 
@@ -63,8 +60,7 @@ class Pen:
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
         self._wake = Event()
-        self.writing = RLock()
-        """Who holds it knows that nothing is committed meanwhile."""
+        self.writing = RLock()  # who holds it knows that nothing is committed meanwhile
         self._unkept: set[str] = set()  # records that stand in memory alone: the journal had no room
         self._ill = False
         self._disk_full = False
@@ -86,8 +82,7 @@ class Pen:
         """
         if self._ill:
             raise Unavailable
-        claim = _Claim(rows, AsyncResult())
-        self._claims.append(claim)
+        self._claims.append(claim := _Claim(rows, AsyncResult()))
         self._wake.set()
         try:
             return bool(claim.done.get(timeout=CLAIM_S))
@@ -101,12 +96,11 @@ class Pen:
     def note(self, record: values.Record) -> None:
         """Keep a record: in the journal at once, in the database soon."""
         self._notes.append(record)
-        self._unkept.add(record.id)
         self._append(record)
 
     def _append(self, record: values.Record) -> None:
-        if self._write_down(self._journal.append, record):
-            self._unkept.discard(record.id)
+        kept = self._write_down(self._journal.append, record)
+        (self._unkept.discard if kept else self._unkept.add)(record.id)
 
     def _write_down(self, how: Callable[[values.Record], None], record: values.Record) -> bool:
         try:
@@ -206,7 +200,7 @@ class Pen:
         """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
         try:
             all_new = self._commit([row for claim in claims for row in claim.rows], notes, again=again)
-        except _REFUSED:
+        except REFUSED:
             for claim in claims:
                 self._commit_claim(claim)
             for note in notes:
@@ -218,14 +212,14 @@ class Pen:
     def _commit_claim(self, claim: _Claim) -> None:
         try:
             claim.done.set(self._commit(claim.rows, []))
-        except _REFUSED as error:
+        except REFUSED as error:
             log.error("claim_refused", error=type(error).__name__)
             claim.done.set_exception(Unavailable())
 
     def _commit_note(self, note: values.Record) -> None:
         try:
             self._commit([], [note], again=True)
-        except _REFUSED as error:
+        except REFUSED as error:
             log.error("record_refused", call=note.id, error=type(error).__name__)
 
     def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:

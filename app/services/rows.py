@@ -16,8 +16,10 @@ import msgspec
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
+REFUSED = (DataError, IntegrityError, OverflowError, UnicodeError)
+"""What a database, or its driver, says of one row for what it holds."""
 SIZES = (64, 16, 4, 1)
 """Rows in one statement: the widest table stays far below the number of parameters that any database takes."""
 Row = tuple[Any, ...]
