@@ -94,18 +94,25 @@ class Counters:
 
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
-        used = self._used
+        used, keys = self._used, [want.key for want in wants]
+        if not used.keys() >= set(keys):
+            self._begin([want for want in wants if want.key not in used])
+        alone, after = self._share == 1, []
+        for key, want in zip(keys, wants, strict=True):
+            now = used[key] + want.amount
+            if now > (want.rule.most if alone else self._most(want.rule)):
+                raise Full(want, used[key])
+            after.append(now)
+        used.update(zip(keys, after, strict=True))
+        return after
+
+    def _begin(self, wants: list[Want]) -> None:
+        """Count what nobody has counted here yet."""
         for want in wants:
-            if want.key not in used:
-                used.setdefault(want.key, self._base(want))  # another may have counted while the database was asked
-                if want.span.end is not None:
-                    self._ends[want.key] = want.span.end
-        for want in wants:
-            if used[want.key] + want.amount > self._most(want.rule):
-                raise Full(want, used[want.key])
-        for want in wants:
-            used[want.key] += want.amount
-        return [used[want.key] for want in wants]
+            base = self._base(want)
+            self._used.setdefault(want.key, base)  # another may have counted while the database was asked
+            if want.span.end is not None:
+                self._ends[want.key] = want.span.end
 
     def _base(self, want: Want) -> int:
         """Return what was used before anybody counted here."""
@@ -120,7 +127,7 @@ class Counters:
 
     def _most(self, rule: Rule) -> int:
         """Return this worker's share; of what is left of nothing there is none, of all else at least one."""
-        return rule.most if self._share == 1 or not rule.most else max(1, rule.most // self._share)
+        return max(1, rule.most // self._share) if rule.most else 0
 
     def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
         """Bring reservations to what was really used."""

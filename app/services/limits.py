@@ -30,6 +30,7 @@ INPUT_MOST = 200_000
 """Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
+CHOSEN_MAX = 10_000
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 _NOTHING: list[tuple[str, str]] = []
 
@@ -55,6 +56,8 @@ class Limits:
         self._spans: dict[Measure, Span] = {}
         self._counted: dict[str, tuple[str, Span, Callable[[], int] | None]] = {}
         """By a rule's key: what is counted under in this minute, over which span, and how what was spent is asked."""
+        self._chosen: dict[tuple[int, str, str, bool], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
+        """By token, model, endpoint, and whether there is a conversation: all rules, and those that apply."""
         self._until = 0.0
         counters.reserved = self._reserved
 
@@ -65,7 +68,9 @@ class Limits:
         if not rules:
             return NO_LIMITS
         now = time.time_ns() / 1e9
-        rules = tuple(rule for rule in rules if rule.covers(call.model) and _counts(call, rule.measure, conversation))
+        if not self._until - 60 <= now < self._until:
+            self._turn(now)
+        rules = self._applying(call, rules, conversation)
         prices = model.prices if model is not None else ()
         wants = self._wants(call, rules, conversation=conversation, prices=prices, now=now)
         try:
@@ -89,10 +94,13 @@ class Limits:
         tokens = counted(record.usage) if known else None
         settled = []
         for want in ticket.wants:
-            measure = want.rule.measure
-            if measure is not Measure.REQUESTS:
-                used = 0 if measure is Measure.CONCURRENT else tokens if measure is Measure.TOKENS else record.cost
-                settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
+            used = record.cost
+            if not want.rule.money:
+                measure = want.rule.measure
+                if measure is Measure.REQUESTS:
+                    continue
+                used = 0 if measure is Measure.CONCURRENT else tokens
+            settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
         self._counters.give(record.id, settled)
 
     def reserve(self, call: Call, begun: Begun) -> Want | None:
@@ -120,13 +128,27 @@ class Limits:
     def _reserved(self, key: str) -> int:
         return sum(want.amount for ticket in self._tickets.values() for want in ticket.wants if want.key == key)
 
+    def _turn(self, now: float) -> None:
+        """Begin another minute."""
+        self._spans, self._until = spans(now), now // 60 * 60 + 60
+        self._counted.clear()
+        self._chosen.clear()
+        self._counters.sweep(now)
+
+    def _applying(self, call: Call, rules: tuple[Rule, ...], conversation: str) -> tuple[Rule, ...]:
+        """Return those of the rules that a call falls under; the same calls come again and again."""
+        alike = call.caller.token_id, call.model, call.endpoint.name, bool(conversation)
+        chosen = self._chosen.get(alike)
+        if chosen is None or chosen[0] != rules:
+            applying = [rule for rule in rules if rule.covers(call.model) and _counts(call, rule.measure, conversation)]
+            if len(self._chosen) >= CHOSEN_MAX:
+                self._chosen.clear()
+            chosen = self._chosen[alike] = rules, tuple(applying)
+        return chosen[1]
+
     def _wants(
         self, call: Call, rules: tuple[Rule, ...], *, conversation: str, prices: tuple[Price, ...], now: float
     ) -> list[Want]:
-        if not self._until - 60 <= now < self._until:
-            self._spans, self._until = spans(now), now // 60 * 60 + 60
-            self._counted.clear()
-            self._counters.sweep(now)
         guess: Usage | None = None
         paid: int | None = None
         wants = []
@@ -138,8 +160,12 @@ class Limits:
             elif rule.measure is Measure.TOKENS:
                 guess = guess or _estimate(call)
                 amount = counted(guess)
-            amount = min(amount, max(1, rule.most))  # what is larger than its limit may still go alone
-            wants.append(self._want(call, rule, amount=amount, conversation=conversation))
+            if amount > rule.most:
+                amount = max(1, rule.most)  # what is larger than its limit may still go alone
+            if (known := self._counted.get(rule.key)) is not None:
+                wants.append(Want(rule, known[0], known[1], amount, known[2]))
+            else:
+                wants.append(self._want(call, rule, amount=amount, conversation=conversation))
         return wants
 
     def _want(self, call: Call, rule: Rule, *, amount: int, conversation: str) -> Want:
@@ -147,14 +173,11 @@ class Limits:
             cost = self._spent.in_conversation(call.caller.user_id, conversation)
             begun = Begun(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], conversation)
             return Want(rule, begun.key, begun.span, amount, self._base(begun, cost))
-        known = self._counted.get(rule.key)
-        if known is None:
-            span = self._spans[rule.measure]
-            begun = Begun(rule, f"{rule.key}:{span.start}", span)
-            spent = self._base(begun, self._spent.under(rule, span) if rule.money else None)
-            known = self._counted[rule.key] = begun.key, span, spent
-        key, span, spent = known
-        return Want(rule, key, span, amount, spent)
+        span = self._spans[rule.measure]
+        begun = Begun(rule, f"{rule.key}:{span.start}", span)
+        spent = self._base(begun, self._spent.under(rule, span) if rule.money else None)
+        self._counted[rule.key] = begun.key, span, spent
+        return Want(rule, begun.key, span, amount, spent)
 
     def _base(self, begun: Begun, spent: Callable[[], int] | None) -> Callable[[], int] | None:
         if not begun.rule.is_young(self._until):

@@ -28,6 +28,8 @@ def headers(wants: list[Want], used: list[int], *, protocol: Protocol, now: floa
     """Return the headers for what is left of requests and tokens, each of the tightest limit."""
     tightest: dict[str, tuple[int, Want]] = {}
     for want, n in zip(wants, used, strict=True):
+        if want.rule.money:
+            continue
         name = NAMES.get(want.rule.measure)
         left = want.rule.most - n
         if name is not None and (name not in tightest or left < tightest[name][0]):
