@@ -1,5 +1,6 @@
 """The transport adapter: which connections are used again, which never, and what goes out on them."""
 
+import gc
 import time
 from contextlib import contextmanager
 
@@ -141,10 +142,11 @@ def test_an_idle_connection_is_closed_though_no_call_comes(adapter, serve, monke
     monkeypatch.setattr(transport, "IDLE_S", idle_s)
     monkeypatch.setattr(transport, "SWEEP_S", 0.05)
     server = serve([OK, *further])
+    gc.collect()  # what earlier tests left open is closed now, and not meanwhile
     opened = descriptors()
     with sweeping(adapter):
         assert whole(adapter, server) == (200, b"ok")
-        until(lambda: gevent.sleep(0.01) or descriptors() == opened)
+        until(lambda: gevent.sleep(0.01) or descriptors() <= opened)
 
 
 def test_a_connection_that_idles_for_less_is_kept(adapter, serve, monkeypatch):
