@@ -1,6 +1,7 @@
 """What tests share: settings, the application, its database, and the people of every story."""
 
 import os
+import time
 
 import hypothesis
 import pytest
@@ -25,6 +26,7 @@ EVERYWHERE = {"services", "models"}
 SERVERS = {"postgresql", "mysql"}
 RUNNING = {"agents", "contract", "faults", "pages", "sdk", "simulator"}
 """Folders of tests that all need running processes; `make check` doesn't even read them."""
+BEGUN = time.monotonic()
 VAULT_KEY = "a-vault-key-for-tests-long-enough-as-well"
 
 
@@ -45,6 +47,13 @@ def pytest_ignore_collect(collection_path, config):
 
 def _quick_alone(config):
     return "not slow" in config.option.markexpr
+
+
+def pytest_runtest_setup(item):
+    """Leave out what is slow once the time is over that there is for all tests: on a slow machine, and said aloud."""
+    late = time.monotonic() - BEGUN > float(os.environ.get("REALMS_TEST_BUDGET_S", "inf"))
+    if late and item.get_closest_marker("slow"):
+        pytest.skip("the time for tests is over on this machine: `make test` runs this one")
 
 
 def pytest_generate_tests(metafunc):
