@@ -16,6 +16,7 @@ from app.protocol.call import Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
 from app.protocol.ids import call_id
+from app.services.snapshot import Snapshot
 from app.web.proxies import SCHEME
 
 PUBLIC = frozenset({"api.livez", "api.readyz", "api.healthz", "api.probe", "api.metrics"})
@@ -32,8 +33,8 @@ class Visit(msgspec.Struct):
     request_id: str
     protocol: Protocol
     caller: Caller | None = None
-    known: Any = None
-    """The snapshot that the caller was found in."""
+    snapshot: Snapshot | None = None
+    """Where the caller was found."""
 
 
 def arrive(environ: dict[str, Any]) -> Visit:
@@ -51,7 +52,7 @@ def admit(visit: Visit, parts: Machinery) -> None:
     if SCHEME in environ and environ[SCHEME] == "http" and parts.settings.https:
         # No redirect: it would teach the token to go on travelling in clear.
         raise RelayError(Problem.INSECURE, f"Use {parts.settings.public_url}; tokens must not travel in clear.")
-    visit.known = parts.directory.snapshot
+    visit.snapshot = parts.directory.snapshot
     visit.caller = parts.callers.authenticate(
         visit.asked.credentials, address=environ.get("REMOTE_ADDR", ""), client=environ.get("HTTP_USER_AGENT", "")
     )

@@ -48,7 +48,7 @@ def relay(endpoint: Endpoint, visit: Visit, *, parts: Machinery, object_id: str 
     about = _About(endpoint, visit, object_id, item_id, offered(visit.environ, names) if names else (), started)
     try:
         body = _body(endpoint, visit, parts.settings) if endpoint.takes_body else None
-        if parts.directory.snapshot is not visit.known:  # the body may have taken its time
+        if parts.directory.snapshot is not visit.snapshot:  # the body may have taken its time
             admit(visit, parts)
         model = _model(endpoint, body)
         stream, stores = _streams(endpoint, body, visit.environ), _stores(endpoint, body)
