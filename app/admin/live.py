@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @blueprint.get("/live")
 def live() -> ResponseReturnValue:
-    """Show what is under way in all workers, oldest first; of one upstream where it is named."""
-    return web.page(owner=None, upstream_id=request.args.get("upstream", type=int))
+    """Show what is under way in all workers, oldest first; of one upstream or user where it is named."""
+    asked = request.args
+    return web.page(owner=None, upstream_id=asked.get("upstream", type=int), user_id=asked.get("user", type=int))
 
 
 @blueprint.post("/live/<call_id>/end")

@@ -33,6 +33,7 @@ def overview() -> ResponseReturnValue:
         "admin/overview.html",
         warnings=warnings(upstreams, models),
         glance=found,
+        looked_at=glance.LOOKED_AT,
         trend=trend,
         since=times.written(found.day.begin),
         bars=bars(trend),

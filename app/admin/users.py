@@ -5,27 +5,38 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flask import abort, flash, redirect, render_template, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUserForm, ResetForm, UserForm
-from app.services import accounts, second_factor, tokens
+from app.services import accounts, roster, second_factor, tokens
 from app.services.accounts import AccountError
+from app.services.roster import Wanted
 from app.web.bars import standings_of
 from app.web.people import password_again, person
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+PAGE = 50
+FILTERS = ("words", "role", "state", "second_factor")
+ENTERED_MAX = 64
+
 
 @blueprint.get("/users")
 def users() -> ResponseReturnValue:
-    """List everybody."""
-    return render_template(
-        "admin/users.html", users=accounts.list_users(), with_second_factor=second_factor.users_with()
+    """List people by address; filters and place stand in the address."""
+    asked = _asked()
+    second = {"1": True, "0": False}.get(asked.get("second_factor", ""))
+    wanted = Wanted(
+        words=asked.get("words", ""), role=asked.get("role", ""), state=asked.get("state", ""), second_factor=second
     )
+    after = request.args.get("after", "")[: accounts.EMAIL_LONGEST]
+    page = roster.page(wanted, after=after, limit=PAGE)
+    alone = not asked and not after and len(page.users) == 1
+    return render_template("admin/users.html", page=page, asked=asked, after=after, alone=alone)
 
 
 @blueprint.route("/users/new", methods=["GET", "POST"])
@@ -114,7 +125,13 @@ def switch_user(user_id: int, what: str) -> ResponseReturnValue:
     else:
         said = _("%(name)s is enabled.") if what == "enable" else _("%(name)s is locked out, with all tokens.")
         flash(said % {"name": email}, "good")
-    return redirect(url_for("admin.users"))
+    return redirect(url_for("admin.users", after=request.args.get("after"), **_asked()))
+
+
+def _asked() -> dict[str, Any]:
+    """Return which people are asked for, as it stands in the address."""
+    given = {name: request.args.get(name, "").strip()[:ENTERED_MAX] for name in FILTERS}
+    return {name: value for name, value in given.items() if value}
 
 
 def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None = None) -> ResponseReturnValue:

@@ -51,6 +51,11 @@ class Glance(msgspec.Struct, frozen=True):
     kinds: list[Kind]
     slowest: Sequence[Any]
 
+    @property
+    def partly(self) -> bool:
+        """Whether kinds and slowest are those of some of the day's requests alone."""
+        return self.day.totals.requests > LOOKED_AT
+
 
 def glance(now: datetime) -> Glance:
     """Return how all is going."""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, select, tuple_
+from sqlalchemy import Connection, Select, delete, or_, select, tuple_
 
 from app.extensions import db
-from app.models import Attempt, ConversationTotal, Record
+from app.models import Attempt, ConversationTotal, Record, Token
 from app.models.base import utcnow
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: int | None = None
     token_id: int | None = None
+    line: int | None = None
+    """The first of tokens that followed each other when they were rotated: those of all of them."""
     upstream_id: int | None = None
     conversation: str = ""
     model: str = ""
+    """A ``*`` at its end stands for all names with that beginning."""
     status: str = ""
     """``ok``, ``error`` or a number."""
     stream: bool | None = None
@@ -135,6 +138,9 @@ def _indexed(wanted: Filter, after: Cursor | None) -> Select[Any]:
     for column, value in (("user_id", wanted.user_id), ("token_id", wanted.token_id)):
         if value is not None:
             query = query.where(getattr(Record, column) == value)
+    if wanted.line is not None:
+        followers = select(Token.id).where(Token.line == wanted.line)
+        query = query.where(or_(Record.token_id == wanted.line, Record.token_id.in_(followers)))
     if wanted.conversation:
         query = query.where(Record.conversation == wanted.conversation)
     if wanted.since is not None:
@@ -152,9 +158,12 @@ def _newest(query: Select[Any], columns: Any) -> Select[Any]:
 
 
 def _narrow(query: Select[Any], columns: Any, wanted: Filter) -> Select[Any]:
-    for name in ("model", "end"):
-        if getattr(wanted, name):
-            query = query.where(getattr(columns, name) == getattr(wanted, name))
+    if wanted.model.endswith("*"):
+        query = query.where(columns.model.startswith(wanted.model[:-1], autoescape=True))
+    elif wanted.model:
+        query = query.where(columns.model == wanted.model)
+    if wanted.end:
+        query = query.where(columns.end == wanted.end)
     if wanted.reason:
         query = query.where(columns.reason == (wanted.reason if wanted.reason != UNTOLD else ""))
     if wanted.upstream_id is not None:

@@ -57,11 +57,6 @@ def is_on(user_id: int) -> bool:
     return db.session.scalar(select(SecondFactor.user_id).where(SecondFactor.user_id == user_id)) is not None
 
 
-def users_with() -> set[int]:
-    """Return the numbers of all users with a second factor."""
-    return set(db.session.scalars(select(SecondFactor.user_id)))
-
-
 def is_missing(user: User) -> bool:
     """Return whether ``user`` has to set a second factor up before going on: settings may ask it of administrators."""
     return user.role == accounts.ADMIN and choices.present().admins_second_factor and not is_on(user.id)

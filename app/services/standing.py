@@ -13,11 +13,12 @@ from app.services.spent import Spent
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A rule, what is used or reserved under it, and when that begins anew (None: never)."""
+    """A rule, what is used or reserved under it, when that begins anew and when it began (None: never)."""
 
     rule: Rule
     used: int
     resets_at: datetime | None
+    begins_at: datetime | None = None
 
     @property
     def left(self) -> int:
@@ -45,5 +46,9 @@ class Standings:
         for rule, count in zip(shown, used, strict=True):
             span = now[rule.measure]
             known = count if count is not None else self._spent.under(rule, span)() if rule.money else 0
-            told.append(Standing(rule, known, datetime.fromtimestamp(span.end, UTC) if span.end is not None else None))
+            told.append(Standing(rule, known, _moment(span.end), _moment(span.start or None)))
         return told
+
+
+def _moment(at: int | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from app.web import times
@@ -56,7 +56,7 @@ class Bar:
 
 def hours(trend: Iterable[tuple[datetime, Totals]]) -> list[Step]:
     """Return the steps of a trend by the hour."""
-    return [Step(f"{at:%H:%M}", times.written(at), times.written(at + timedelta(hours=1)), sums) for at, sums in trend]
+    return [Step(times.hour(at), times.written(at), times.written(_over(at)), sums) for at, sums in trend]
 
 
 def days(trend: Iterable[tuple[datetime, Totals]]) -> list[Step]:
@@ -78,10 +78,15 @@ def bars(steps: Sequence[Step]) -> list[Bar]:
             width=round(width * (1 - GAP), 1),
             height=_height(step.sums.requests, most),
             bad=_height(step.sums.errors, most),
-            mark=step.label if n % apart == 0 else "",
+            mark=step.label.partition(" ")[0] if n % apart == 0 else "",
         )
         for n, step in enumerate(steps)
     ]
+
+
+def _over(hour: datetime) -> datetime:
+    """Return when an hour is over: by UTC, for clocks may be put on or back meanwhile."""
+    return hour.astimezone(UTC) + timedelta(hours=1)
 
 
 def _height(count: int, most: int) -> float:

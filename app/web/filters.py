@@ -63,8 +63,7 @@ def ago(at: datetime) -> str:
 def moment(at: datetime) -> str:
     """Return ``at`` in full, in the reader's zone, with its distance from UTC."""
     there = at.astimezone(times.zone())
-    away = there.strftime("%z")
-    return f"{there:%Y-%m-%d %H:%M:%S} UTC" + ("" if away == "+0000" else f"{away[:3]}:{away[3:]}")
+    return f"{there:%Y-%m-%d %H:%M:%S} UTC{times.away(there)}"
 
 
 def count(number: int | None) -> str:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 SHOWN = 200
 
 
-def page(*, owner: User | None, upstream_id: int | None = None) -> str:
-    """Show what is under way, oldest first: of ``owner``, or of everybody (at one upstream), who and where included.
+def page(*, owner: User | None, upstream_id: int | None = None, user_id: int | None = None) -> str:
+    """Show what is under way, oldest first: of ``owner``, or of everybody, who and where included.
+
+    That can be narrowed to one upstream, and to one user.
 
     The workers go on telling while somebody looks.
     """
     context().running.look()
-    calls = context().running.calls(user_id=owner.id if owner else None)
+    calls = context().running.calls(user_id=owner.id if owner else user_id)
     if calls is not None and upstream_id is not None:
         calls = [call for call in calls if call.upstream_id == upstream_id]
     shown = (calls or [])[:SHOWN]
@@ -33,6 +35,7 @@ def page(*, owner: User | None, upstream_id: int | None = None) -> str:
         "live.html",
         all=owner is None,
         upstream_id=upstream_id,
+        user=accounts.get_user(user_id) if user_id is not None else None,
         told=calls is not None,
         calls=shown,
         more=len(calls or ()) - len(shown),

@@ -12,7 +12,7 @@ from flask import Response, request
 
 from app.protocol.price import exact_dollars
 from app.protocol.record import End
-from app.services import history, reports
+from app.services import accounts, history, reports
 from app.services.history import Filter
 from app.settings import VERSION
 from app.web import times
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 ENDS = tuple(end.value for end in End)
 END_CHOICES = tuple((end, end) for end in ENDS)
 NAMES = (
-    "model", "token", "user", "upstream", "status", "stream", "end", "reason", "since", "until", "conversation",
+    "model", "token", "line", "user", "upstream", "status", "stream", "end", "reason", "since", "until", "conversation",
 )  # fmt: skip
+NOBODY = 0
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 ATTEMPT_COLUMNS = ("status", "error", "first_byte_ms", "total_ms")
@@ -48,8 +49,9 @@ def asked(*, user_id: int | None = None) -> Filter:
     stream = {"1": True, "0": False}.get(args.get("stream", ""))
     status = args.get("status", "")
     return Filter(
-        user_id=user_id if user_id is not None else _number(args.get("user", "")),
+        user_id=user_id if user_id is not None else _user(args.get("user", "").strip()),
         token_id=_number(args.get("token", "")),
+        line=_number(args.get("line", "")),
         upstream_id=_number(args.get("upstream", "")) if user_id is None else None,
         conversation=args.get("conversation", "")[:32],
         model=args.get("model", "").strip()[:200],
@@ -149,6 +151,14 @@ def _plain(value: Any, zone: tzinfo) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(zone).isoformat(timespec="milliseconds")
     return "" if value is None else value
+
+
+def _user(text: str) -> int | None:
+    """Return whose records are asked for, by number or address."""
+    if "@" not in text:
+        return _number(text)
+    found = accounts.by_email(text)
+    return found.id if found else NOBODY
 
 
 def _number(text: str) -> int | None:

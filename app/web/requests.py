@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import abort, redirect, render_template, request, url_for
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from app.models import User
 
 PERIODS = (1, 7, 30)
+CHOICES_MOST = 100
+"""People whom a form lets choose from; where there are more, an address is typed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def list_for(reader: Reader) -> ResponseReturnValue:
     named = request.args.get("id", "").strip()[:64]
     if named and (found := history.named(named, user_id=reader.user_id)):
         return redirect(url_for(reader.one, record_id=found.id))
-    page = history.page(records.asked(user_id=reader.user_id), after=records.cursor())
+    wanted = records.asked(user_id=reader.user_id)
+    page = history.page(wanted, after=records.cursor())
     scope, now = Scope(user_id=reader.user_id), times.now()
     begins = [reports.days_ago(days - 1, now) for days in PERIODS]
     sums = reports.totals_since(scope, begins)
@@ -56,10 +59,11 @@ def list_for(reader: Reader) -> ResponseReturnValue:
         page=page,
         after=records.written(page.after),
         asked=records.values(),
+        people=_people(reader, wanted.user_id),
         ends=records.END_CHOICES,
         missing=named,
         totals=[(days, begin.date(), each) for days, begin, each in zip(PERIODS, begins, sums, strict=True)],
-        **_names(reader),
+        **_names(reader, {record.user_id for record in page.records}),
     )
 
 
@@ -77,7 +81,7 @@ def show_to(reader: Reader, record_id: str) -> ResponseReturnValue:
         if reader.sees_all
         else [("", reason) for _, reason in found.left_out or ()],
         bundle=records.bundle(found, attempts, internal=reader.sees_all),
-        **{"tokens": tokens.names({found.token_id})} | _names(reader),
+        **{"tokens": tokens.names({found.token_id})} | _names(reader, {found.user_id}),
     )
 
 
@@ -86,11 +90,20 @@ def export_for(reader: Reader) -> Response:
     return records.records_csv(db.engine, records.asked(user_id=reader.user_id), internal=reader.sees_all)
 
 
-def _names(reader: Reader) -> dict[str, dict[int, str]]:
-    """Return what stands for numbers on these pages: one's tokens, or everybody and every upstream."""
+def _people(reader: Reader, wanted: int | None) -> dict[str, Any]:
+    """Return whom the records can be filtered by: a list while it is short, and the address of who is asked for."""
+    if reader.owner:
+        return {}
+    found = accounts.get_user(wanted) if wanted else None
+    few = accounts.list_users() if accounts.count() <= CHOICES_MOST else []
+    return {"choices": [(user.id, user.email) for user in few], "number": wanted, "email": found.email if found else ""}
+
+
+def _names(reader: Reader, user_ids: set[int]) -> dict[str, dict[int, str]]:
+    """Return what stands for numbers on these pages: one's tokens, or these users and every upstream."""
     if reader.owner:
         return {"tokens": {token.id: token.name for token in tokens.list_for(reader.owner)}}
     return {
-        "users": {user.id: user.email for user in accounts.list_users()},
+        "users": accounts.emails(user_ids),
         "upstreams": {each.id: each.name for each in upstreams.list_all()},
     }

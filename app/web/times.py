@@ -79,7 +79,24 @@ def read(text: str, border: Callable[[date], datetime]) -> datetime | None:
 
 def written(at: datetime) -> str:
     """Return a moment as an address has it, to the minute, for ``read``."""
-    return at.astimezone(zone()).strftime(MOMENT)
+    there = at.astimezone(zone())
+    return there.isoformat(timespec="minutes") if comes_twice(there) else there.strftime(MOMENT)
+
+
+def hour(at: datetime) -> str:
+    """Return what an hour is called in a list of hours: the two of the same name tell how far they are from UTC."""
+    return f"{at:%H:%M} UTC{away(at)}" if comes_twice(at) else f"{at:%H:%M}"
+
+
+def away(at: datetime) -> str:
+    """Return how far a moment's zone is from UTC then; nothing where it isn't."""
+    told = at.strftime("%z")
+    return "" if told == "+0000" else f"{told[:3]}:{told[3:]}"
+
+
+def comes_twice(at: datetime) -> bool:
+    """Whether clocks there show this time twice, because they are put back."""
+    return at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
 
 
 def _known(wanted: str) -> tzinfo:

@@ -10,12 +10,24 @@ from app.extensions import db
 from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
 from app.protocol.record import End
-from app.services import catalog, upstreams
+from app.services import catalog, glance, posting, upstreams
 from app.services.context import context
 from app.services.posting import SUMS, day_of, hour_of
 from app.settings import VERSION
 from app.upstreams.verdict import Scope, Verdict
 from tests.rooms import ADMIN, Browser
+from tests.services.writing import record
+
+SUMMED = {
+    "/admin": ("Traffic, 24 hours", "Upstreams", "Errors by kind"),
+    "/admin/requests": ("Sums",),
+    "/admin/models": ("Asked for, not served",),
+    "/usage": ("Sums",),
+    "/": ("Requests", "By model"),
+    "/?days=1": ("Requests", "By model"),
+    "/usage/conversations": ("Conversations",),
+}
+"""Tables of numbers that stand for several records each."""
 
 
 def warnings(browser):
@@ -125,6 +137,41 @@ def test_what_is_wrong_with_the_house_is_told(settings, people, environment, tol
 def test_it_tells_which_release_runs(admin_there):
     facts = admin_there.get("/admin").soup.find("h2", string="This server").parent.dl
     assert facts.find("dt", string="Version").find_next_sibling("dd").get_text(strip=True) == VERSION
+
+
+def test_it_says_that_it_looked_at_some_of_a_days_requests_alone(app, admin_there, furnished, monkeypatch):
+    with app.app_context(), db.engine.begin() as connection:
+        posting.post(connection, [record(n, at=time.time()) for n in range(5)], again=False)
+    told = "Among the newest {} requests of 24 hours."
+    page = admin_there.get("/admin")
+    assert "Among the newest" not in page.text
+    assert "Nothing failed within 24 hours." in page.text
+    monkeypatch.setattr(glance, "LOOKED_AT", 4)
+    page = admin_there.get("/admin")
+    heads = [
+        page.soup.find("h2", string=name).parent.get_text(" ", strip=True)
+        for name in ("Errors by kind", "Slowest to begin")
+    ]
+    assert all(told.format(4) in head for head in heads)
+    assert "Nothing failed among them." in page.text
+    monkeypatch.setattr(glance, "LOOKED_AT", 5)
+    assert "Among the newest" not in admin_there.get("/admin").text, "all of them"
+
+
+def test_every_number_leads_to_its_rows(app, admin_there, furnished):
+    told = [record(n, at=time.time(), model="gpt-5", user_id=2, conversation="c" * 32) for n in range(3)]
+    refused = {"status": 404, "end": End.REFUSED, "reason": "x", "attempts": ()}
+    told.append(record(9, at=time.time(), model="absent", user_id=2, **refused))
+    with app.app_context(), db.engine.begin() as connection:
+        posting.post(connection, told, again=False)
+    for path, names in SUMMED.items():
+        page = admin_there.get(path)
+        cells = [cell for name in names for cell in page.soup.find("caption", string=name).parent.select("td.num")]
+        assert [cell for cell in cells if not cell.a and cell.get_text(strip=True) != "–"] == [], path
+        assert {admin_there.get(cell.a["href"]).status for cell in cells if cell.a} == {200}
+    unserved = admin_there.get("/admin/models").soup.find("caption", string="Asked for, not served").parent
+    listed = admin_there.get(unserved.select_one("td.num a")["href"])
+    assert "absent" in listed.soup.find("caption", string="Requests").parent.get_text()
 
 
 def test_a_day_at_a_glance(app, admin_there, furnished):

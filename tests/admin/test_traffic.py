@@ -6,6 +6,7 @@ from datetime import timedelta
 from app.models.base import utcnow
 from app.protocol.record import Attempt, End
 from app.services import posting
+from app.web import requests
 from tests.console.test_usage import keep, models, rows
 from tests.rooms import ADMIN, ALICE
 from tests.services.writing import record
@@ -22,6 +23,21 @@ def test_everybodys_requests_are_listed_and_filtered(app, alice_there, admin_the
     assert ALICE in page.text
     assert models(admin_there.get("/admin/requests?upstream=2&model=model-2")) == ["model-2"]
     assert models(admin_there.get("/admin/requests?upstream=1")) == []
+
+
+def test_one_users_requests_are_found_by_a_list_or_an_address(app, alice_there, admin_there, monkeypatch):
+    keep(app, ALICE, 1, 2)
+    keep(app, ADMIN, 3)
+    for wanted in ("1", ALICE, ALICE.upper()):
+        page = admin_there.get(f"/admin/requests?user={wanted}")
+        assert models(page) == ["model-2", "model-1"], wanted
+        assert page.soup.find(id="by-user").find("option", selected=True).get_text() == ALICE
+    assert models(admin_there.get("/admin/requests?user=nobody@example.com")) == []
+    monkeypatch.setattr(requests, "CHOICES_MOST", 1)
+    for wanted, told in (("1", ALICE), (ALICE, ALICE), ("nobody@example.com", "nobody@example.com"), ("", "")):
+        page = admin_there.get(f"/admin/requests?user={wanted}")
+        assert (page.soup.find(id="by-user").name, page.soup.find(id="by-user")["value"]) == ("input", told)
+    assert {ALICE, ADMIN} <= {cell.get_text(strip=True) for cell in page.soup.select("td.who")}
 
 
 def count_of(page):

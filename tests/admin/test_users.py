@@ -1,8 +1,15 @@
 """Users in the admin room."""
 
+from urllib.parse import urlencode
+
+import pytest
+
+from app.admin.users import PAGE
+from app.extensions import db
+from app.models import User
 from app.services import accounts
 from tests.conftest import PASSWORD
-from tests.rooms import ADMIN, ALICE, Browser
+from tests.rooms import ADMIN, ALICE, Browser, filled
 
 FIRST = {"email": "Bob@Example.com", "name": "Bob", "password": PASSWORD}
 
@@ -57,6 +64,48 @@ def test_locked_out_and_in_again(app, admin_there, alice_there):
     assert alice_there.get("/").location == "/login"
     admin_there.press("/admin/users", f"/admin/users/{number}/enable")
     Browser(app).sign_in(ALICE)
+
+
+@pytest.fixture
+def crowd(app, people):
+    """More people than a page has."""
+    with app.app_context():
+        db.session.add_all(
+            User(email=f"p{n:03}@example.org", name=f"Person {n}", password_hash="x") for n in range(PAGE + 9)
+        )
+        db.session.commit()
+
+
+def listed(page):
+    return [row.th.get_text(strip=True) for row in page.soup.select("tbody tr")]
+
+
+def test_people_are_looked_through_by_a_form_and_a_page_at_a_time(crowd, admin_there):
+    page = admin_there.get("/admin/users")
+    assert len(listed(page)) == PAGE
+    rest = admin_there.get(page.soup.find("a", string=lambda text: text and "More users" in text)["href"])
+    assert len(listed(rest)) == 11
+    assert sorted(listed(page) + listed(rest)) == listed(page) + listed(rest), "by address, and nobody twice"
+    assert "More users" not in rest.text
+    form = filled(page.soup.find("form", role="search"), {"words": "Person 1", "role": "user"})
+    page = admin_there.get("/admin/users?" + urlencode(form))
+    assert listed(page) == [f"p{n:03}@example.org" for n in (1, *range(10, 20))]
+    kept = filled(page.soup.find("form", role="search"), {})
+    assert (kept["words"], kept["role"], kept["state"]) == ("Person 1", "user", "")
+    assert page.soup.find("a", href="/admin/users", string="Show everything")
+    assert listed(admin_there.get("/admin/users?role=admin")) == [ADMIN]
+    nobody = admin_there.get("/admin/users?words=nobody")
+    assert "Nobody fits this filter." in nobody.text
+    assert "You are alone here" not in nobody.text + admin_there.get("/admin/users?role=admin").text
+    assert admin_there.get("/admin/users?after=zzz&state=x&second_factor=x&role=x").status == 200
+
+
+def test_who_is_locked_out_on_a_page_leads_back_to_it(app, crowd, admin_there):
+    here = "/admin/users?after=p003%40example.org&words=Person+1&state=enabled"
+    form = admin_there.get(here).soup.select_one("tbody form")
+    page = admin_there.post(form["action"], filled(form, {}))
+    assert page.location == here.replace("%40", "@")
+    assert listed(admin_there.get("/admin/users?state=disabled")) == ["p010@example.org"]
 
 
 def test_the_last_administrator_stays(app, admin_there):

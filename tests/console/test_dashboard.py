@@ -113,7 +113,10 @@ def test_limits_are_bars_with_what_is_used_and_when_they_begin_anew(app, alice_t
         db.session.add(DailyRollup(day=day, **today | {"cost_nanos": 3_400_000_000}))
         db.session.add(Rollup(hour=day, **today | {"cost_nanos": 3_400_000_000}))
         db.session.commit()
-    for browser, path in ((alice_there, "/"), (admin_there, f"/admin/users/{number}")):
+    for browser, path, listed, live, whose in (
+        (alice_there, "/", "/usage", "/usage/live", ""),
+        (admin_there, f"/admin/users/{number}", "/admin/requests", "/admin/live", f"user={number}"),
+    ):
         items = browser.get(path).soup.select(".limits li")
         told = {" ".join(item.get_text(" ").split()): item.progress for item in items}
         money, requests, full = sorted(told)
@@ -126,3 +129,23 @@ def test_limits_are_bars_with_what_is_used_and_when_they_begin_anew(app, alice_t
             assert " ".join(browser.get(path).soup.find(id=bar["aria-labelledby"]).get_text(" ").split()) in " ".join(
                 told
             )
+        leads = {item.progress["class"][0] if item.progress["class"] else "": item.a["href"] for item in items}
+        assert leads["bad"] == f"{live}?{whose}".rstrip("?")
+        assert leads["warn"] == f"{listed}?since={day:%Y-%m-%dT%H:%M}&{whose}".rstrip("&")
+        assert leads[""].startswith(f"{listed}?token=1&model=gpt-*&since=")
+
+
+def test_limits_of_rotated_tokens_lead_to_what_all_of_them_used(app, alice_there, furnished):
+    with app.app_context():
+        allowances.put("token", 1, model="mod*", most={Measure.TOTAL: 10**9}, actor=None)
+    alice_there.submit("/tokens/1/rotate")
+    for number, (token, model) in enumerate([(1, "model-a"), (2, "model-b"), (1, "other")]):
+        record(app, ALICE, number, token_id=token, model=model)
+    for number in (1, 2):
+        bar = alice_there.get("/").soup.select(".limits li")
+        assert len(bar) == 1, "they count together"
+        assert bar[0].a["href"] == "/usage?line=1&model=mod*"
+        rows = alice_there.get(bar[0].a["href"]).soup.find("caption", string="Requests").parent.tbody.find_all("tr")
+        assert [row.find(attrs={"data-label": "Model"}).get_text() for row in rows] == ["model-a", "model-b"]
+        if number == 1:
+            alice_there.submit("/tokens/1/revoke")

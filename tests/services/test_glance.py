@@ -40,6 +40,7 @@ def test_only_the_newest_are_looked_at(ctx, monkeypatch):
     monkeypatch.setattr(glance, "LOOKED_AT", 4)
     db.session.execute(insert(Record), rows(9, base="failed", status=500, end="failed", reason="x"))
     assert [kind.count for kind in glance.glance(utcnow()).kinds] == [4]
+    assert not glance.glance(utcnow()).partly, "nothing was added up here"
 
 
 def test_a_days_sums_are_added_up_once_by_hour_by_upstream_and_in_all(ctx):

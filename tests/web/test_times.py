@@ -143,6 +143,38 @@ def test_a_day_may_be_longer_than_24_hours(app, alice_there, monkeypatch):
     assert labels[-1] == "23:00: 1"
 
 
+def test_the_hour_that_comes_twice_is_two_hours_and_each_leads_to_its_own(app, alice_there, monkeypatch):
+    at(monkeypatch, datetime(2026, 10, 25, 12, tzinfo=UTC))
+    choose(alice_there, "Europe/Berlin")
+    for number, moment in ((1, (23, 30)), (2, (0, 10)), (3, (0, 20)), (4, (1, 10)), (5, (2, 10))):
+        day = 24 if moment[0] == 23 else 25
+        keep(app, number=number, at=datetime(2026, 10, day, *moment, tzinfo=UTC))
+    page = alice_there.get("/?days=1")
+    hours = [row for row in page.soup.find("caption", string="Requests").parent.tbody.find_all("tr") if row.a]
+    assert [row.th.get_text(strip=True) for row in hours] == ["01:00", "02:00 UTC+02:00", "02:00 UTC+01:00", "03:00"]
+    for row, told in zip(hours, [{"m-1"}, {"m-2", "m-3"}, {"m-4"}, {"m-5"}], strict=True):
+        listed = alice_there.get(row.a["href"])
+        cells = listed.soup.find_all("td", attrs={"data-label": "Model"})
+        assert {cell.get_text(strip=True) for cell in cells} == told
+        fields = {listed.soup.find(id=f"by-{name}")["value"]: name for name in ("since", "until")}
+        assert all(fields), "and the filter that is shown is the filter there is"
+    kinds = {listed.soup.find(id="by-since")["type"] for listed in [alice_there.get(hours[1].a["href"])]}
+    assert kinds == {"text"}, "a browser's own field would be empty: it knows no distance from UTC"
+    titles = [t.get_text(strip=True) for t in page.soup.select("svg title")]
+    assert {"02:00 UTC+02:00: 2", "02:00 UTC+01:00: 1"} <= set(titles)
+
+
+def test_an_hour_that_is_left_out_is_none(app, alice_there, monkeypatch):
+    at(monkeypatch, datetime(2026, 3, 29, 12, tzinfo=UTC))
+    choose(alice_there, "Europe/Berlin")
+    keep(app, at=datetime(2026, 3, 29, 0, 30, tzinfo=UTC))
+    page = alice_there.get("/?days=1")
+    labels = [t.get_text(strip=True) for t in page.soup.select("svg title")]
+    assert (len(labels), labels[1:3]) == (23, ["01:00: 1", "03:00: 0"])
+    row = page.soup.find("caption", string="Requests").parent.tbody.tr
+    assert "m-1" in alice_there.get(row.a["href"]).text
+
+
 def test_where_a_day_begins_and_is_over(app):
     with app.test_request_context():
         assert times.begin_of(date(2026, 3, 1)) == datetime(2026, 3, 1, tzinfo=UTC)
