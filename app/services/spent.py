@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, Select, func, literal, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, exists, func, literal, or_, select
 
-from app.models import ConversationTotal, DailyRollup, Token
+from app.models import ConversationTotal, DailyRollup, Model, Token
 from app.protocol.limit import Rule, Span
 
 Queries = dict[str, Select[int]]
@@ -48,9 +48,19 @@ def under(rule: Rule, span: Span) -> Select[int]:
         wanted = wanted.where(DailyRollup.token_id.in_(followers.union_all(select(literal(rule.subject_id)))))
     if rule.model.endswith("*"):
         wanted = wanted.where(DailyRollup.model.startswith(rule.model[:-1], autoescape=True))
+        if rule.scope == "model":
+            wanted = wanted.where(~_served_by_another(rule.model))
     elif rule.model:
         wanted = wanted.where(DailyRollup.model == rule.model)
     return wanted if span.start == 0 else wanted.where(DailyRollup.day >= datetime.fromtimestamp(span.start, UTC))
+
+
+def _served_by_another(pattern: str) -> ColumnElement[bool]:
+    """Whether a model has an entry of its own, or a longer pattern's: what it costs is counted there."""
+    other, beginning = Model.name, func.length(Model.name) - 1
+    begins_so = func.substr(DailyRollup.model, 1, beginning) == func.substr(other, 1, beginning)
+    longer = and_(other.endswith("*"), func.length(other) > len(pattern), begins_so)
+    return exists().where(Model.enabled, or_(other == DailyRollup.model, longer))
 
 
 def in_conversation(user_id: int, key: str) -> Select[int]:

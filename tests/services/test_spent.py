@@ -3,6 +3,7 @@
 import pytest
 
 from app.extensions import db
+from app.models import Model
 from app.protocol.limit import Measure, Rule, spans
 from app.services import posting
 from app.services.spent import Spent
@@ -53,3 +54,20 @@ def ask(ctx):
 )
 def test_each_rule_has_its_sum(ask, rule, nanos):
     assert ask(*rule) == nanos
+
+
+@pytest.mark.parametrize(
+    ("others", "nanos"),
+    [
+        (("claude-x",), 1000),
+        (("claude-x*", "claude-*-*"), 1000),
+        (("claude-x", "claude-y"), 0),
+        (("claude*", "claude-", "m"), 1100),
+    ],
+)
+def test_a_pattern_s_limit_counts_no_model_that_another_entry_serves(ask, others, nanos):
+    db.session.add_all([Model(name=name) for name in ("claude-*", *others)])
+    db.session.add(Model(name="claude-y*", enabled=False))
+    db.session.commit()
+    assert ask("model", 9, Measure.TOTAL, "claude-*") == nanos
+    assert ask("user", 1, Measure.TOTAL, "claude-*") == 100  # a user's is for all names that begin so
