@@ -131,6 +131,7 @@ def test_flask_db_upgrade_migrates(small_app, engine):
     assert not schema.is_behind(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("X-22")
 def test_processes_that_upgrade_at_once_all_succeed(empty_url, engine):
     processes = [start(empty_url) for _ in range(3)]
@@ -152,6 +153,7 @@ def test_an_upgrade_waits_while_another_process_is_at_it(empty_url, engine, tmp_
     assert not schema.is_behind(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("X-22")
 def test_a_killed_upgrade_leaves_nothing_half_done_and_the_next_completes(empty_url, engine):
     """The process is killed at a random moment, several times; each time all tables are there or none, if the database can."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests import databases
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SIMPLE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 

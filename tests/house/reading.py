@@ -42,11 +42,21 @@ def tree(path):
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(path):
+    """Every node of a file, by its kind: the trees are many and large, and asked for one kind after the other."""
+    found = {}
+    for node in ast.walk(tree(path)):
+        found.setdefault(type(node), []).append(node)
+    return found
+
+
 def nodes(paths, *kinds):
     """Every node of these kinds, with the file that it stands in."""
     for path in paths:
-        for node in ast.walk(tree(path)):
-            if isinstance(node, kinds):
+        found = nodes_of(path)
+        for kind in kinds:
+            for node in found.get(kind, ()):
                 yield path, node
 
 
