@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from app import create_app
 from app.extensions import db
 from app.models import AuditEntry, Token, User
-from app.services import accounts, catalog, schema, upstreams
+from app.services import accounts, announcements, catalog, schema, upstreams
 from app.settings import Settings
 from bench.records import fill
 from tests.conftest import PASSWORD, SECRET_KEY, VAULT_KEY
@@ -38,6 +38,7 @@ VALUES = {
     "user_id": 1,
     "token_id": 1,
     "price_id": 1,
+    "announcement_id": 1,
 }
 NOT_PAGES = ("/setup", "/join", "/reset", "/tokens/<int:token_id>/secret", "/admin/objects/<int:row_id>/forget")
 
@@ -66,6 +67,7 @@ def people() -> None:
             weight=1, actor=None,
         )  # fmt: skip
         catalog.import_models(made.id, {f"model-{m}": None for m in range(MODELS)}, actor=None)
+    announcements.announce("On Sunday one upstream is away.", days=7, actor=None)
     db.session.remove()
 
 
@@ -82,6 +84,7 @@ def addresses(app: Any, record: str) -> Iterator[str]:
     yield from ("/?days=1", "/?days=30", "/usage?status=error", "/usage?model=model-3", "/usage?status=418")
     yield from ("/admin/requests?status=error", "/admin/requests?status=418", "/admin/requests?user=7&model=model-3")
     yield from ("/admin/explain?model=model-3", "/admin/audit?target=token+77", "/admin/audit?target=nothing-such")
+    yield from ("/admin/users?words=user+4", "/usage?line=1&model=model-*")
 
 
 def measure(browser: Browser, path: str) -> tuple[int, float, float, float, float]:

@@ -108,7 +108,7 @@ class ExplainForm(Form):
     model = LineField(_l("Model"), render_kw=NO_SPELLING)
     token = LineField(_l("Token (its number)"), render_kw={"inputmode": "numeric"})
     endpoint = LineField(_l("Endpoint"), render_kw={**NO_SPELLING, "placeholder": "chat.create"})
-    conversation = LineField(_l("Conversation (as records name it)"), render_kw=NO_SPELLING)
+    conversation = LineField(_l("Conversation"), render_kw=NO_SPELLING)
     request_id = LineField(_l("Or the id of a request"), render_kw=NO_SPELLING, name="request")
 
     @property

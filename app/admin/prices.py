@@ -35,8 +35,8 @@ class PriceForm(Form):
 
     input = _rate(_l("Fresh input"))
     cache_read = _rate(_l("Read from a cache"))
-    cache_write_5m = _rate(_l("Written to a cache for 5 minutes"))
-    cache_write_1h = _rate(_l("Written to a cache for an hour"))
+    cache_write_5m = _rate(_l("Cached for 5 minutes"))
+    cache_write_1h = _rate(_l("Cached for an hour"))
     output = _rate(_l("Output"))
     audio_input = _rate(_l("Audio heard"))
     audio_output = _rate(_l("Audio said"))

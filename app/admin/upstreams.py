@@ -83,7 +83,9 @@ def upstream(upstream_id: int) -> ResponseReturnValue:
     tested = session.pop(TO_TEST, None) == upstream_id
     kind = UPSTREAMS[found.kind]
     accounts = codex_connect.accounts(upstream_id) if kind.signs_in else []
-    shown = {"upstream": found, "kind": kind, "routes": routes, "accounts": accounts}
+    day = glance.day(times.now())
+    now, since = states([found], day.upstreams)[found.id], times.written(day.begin)
+    shown = {"upstream": found, "kind": kind, "routes": routes, "accounts": accounts, "now": now, "since": since}
     if not tested:
         return render_template("admin/upstream.html", **shown)
     # Sent as it is written, so that each step is seen when it begins; no proxy in front may hold it together.

@@ -11,11 +11,13 @@ from flask_babel import gettext as _
 from app.admin import blueprint
 from app.admin.deletion import ask_or_delete
 from app.admin.forms import NewUserForm, ResetForm, UserForm
+from app.admin.traffic import READER
 from app.services import accounts, roster, second_factor, tokens
 from app.services.accounts import AccountError
 from app.services.roster import Wanted
 from app.web.bars import standings_of
 from app.web.people import password_again, person
+from app.web.requests import sums_of
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -143,6 +145,8 @@ def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None =
         reset=reset or ResetForm(formdata=None),
         tokens=theirs,
         limits=standings_of(found, theirs),
+        totals=sums_of(found.id),
+        reader=READER,
         has_second_factor=second_factor.is_on(found.id),
         now=datetime.now(UTC),
     )

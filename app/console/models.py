@@ -85,7 +85,8 @@ def _operations() -> list[dict[str, Any]]:
             "method": method.upper(),
             "path": path,
             "summary": said.get("summary", ""),
-            "text": said.get("description", "").split("\n\n"),
+            # Paragraphs, each in parts: every other one stood between backticks.
+            "text": [paragraph.split("`") for paragraph in said.get("description", "").split("\n\n")],
             "answers": [str(status) for status in said["responses"]],
         }
         for path, methods in paths.items()

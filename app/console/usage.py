@@ -36,10 +36,9 @@ def usage_record(record_id: str) -> ResponseReturnValue:
 @blueprint.get("/usage/conversations")
 def conversations() -> ResponseReturnValue:
     """List the visitor's conversations, the last heard of first."""
-    before = records.cursor()
-    found = reports.conversations(person().user.id, before=before[0] if before else None, limit=CONVERSATIONS_SHOWN + 1)
+    found = reports.conversations(person().user.id, before=records.cursor(), limit=CONVERSATIONS_SHOWN + 1)
     shown = found[:CONVERSATIONS_SHOWN]
-    after = records.written((shown[-1].last_at, "")) if len(found) > CONVERSATIONS_SHOWN else ""
+    after = records.written((shown[-1].last_at, shown[-1].key)) if len(found) > CONVERSATIONS_SHOWN else ""
     return render_template("console/conversations.html", talks=shown, after=after)
 
 

@@ -49,7 +49,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def is_narrow(self) -> bool:
         """Whether something is asked that no index has."""
         named = self.model or self.status or self.end or self.reason
-        return bool(named or self.stream is not None or self.upstream_id is not None)
+        return bool(named or self.stream is not None or self.upstream_id is not None or self.line is not None)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -138,9 +138,6 @@ def _indexed(wanted: Filter, after: Cursor | None) -> Select[Any]:
     for column, value in (("user_id", wanted.user_id), ("token_id", wanted.token_id)):
         if value is not None:
             query = query.where(getattr(Record, column) == value)
-    if wanted.line is not None:
-        followers = select(Token.id).where(Token.line == wanted.line)
-        query = query.where(or_(Record.token_id == wanted.line, Record.token_id.in_(followers)))
     if wanted.conversation:
         query = query.where(Record.conversation == wanted.conversation)
     if wanted.since is not None:
@@ -158,6 +155,9 @@ def _newest(query: Select[Any], columns: Any) -> Select[Any]:
 
 
 def _narrow(query: Select[Any], columns: Any, wanted: Filter) -> Select[Any]:
+    if wanted.line is not None:
+        followers = select(Token.id).where(Token.line == wanted.line)
+        query = query.where(or_(columns.token_id == wanted.line, columns.token_id.in_(followers)))
     if wanted.model.endswith("*"):
         query = query.where(columns.model.startswith(wanted.model[:-1], autoescape=True))
     elif wanted.model:

@@ -155,12 +155,13 @@ def days_ago(days: int, now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) - timedelta(days=days)
 
 
-def conversations(user_id: int, *, before: datetime | None = None, limit: int = 50) -> list[Talk]:
-    """Return a user's conversations, the last heard of first; with ``before`` those last heard of earlier."""
-    wanted = select(ConversationTotal).where(ConversationTotal.user_id == user_id)
+def conversations(user_id: int, *, before: tuple[datetime, str] | None = None, limit: int = 50) -> list[Talk]:
+    """Return a user's conversations, the last heard of first; with ``before`` (moment and key of one) the next."""
+    wanted, last_at, key = select(ConversationTotal), ConversationTotal.last_at, ConversationTotal.key
+    wanted = wanted.where(ConversationTotal.user_id == user_id)
     if before is not None:
-        wanted = wanted.where(ConversationTotal.last_at < before)
-    rows = db.session.scalars(wanted.order_by(ConversationTotal.last_at.desc()).limit(limit))
+        wanted = wanted.where(last_at <= before[0], (last_at < before[0]) | (key < before[1]))
+    rows = db.session.scalars(wanted.order_by(last_at.desc(), key.desc()).limit(limit))
     return [_talk(row) for row in rows]
 
 

@@ -14,10 +14,13 @@ from app.services.reports import Scope
 from app.web import records, times
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from flask import Response
     from flask.typing import ResponseReturnValue
 
     from app.models import User
+    from app.services.reports import Totals
 
 PERIODS = (1, 7, 30)
 CHOICES_MOST = 100
@@ -50,9 +53,6 @@ def list_for(reader: Reader) -> ResponseReturnValue:
         return redirect(url_for(reader.one, record_id=found.id))
     wanted = records.asked(user_id=reader.user_id)
     page = history.page(wanted, after=records.cursor())
-    scope, now = Scope(user_id=reader.user_id), times.now()
-    begins = [reports.days_ago(days - 1, now) for days in PERIODS]
-    sums = reports.totals_since(scope, begins)
     return render_template(
         "requests.html",
         reader=reader,
@@ -62,9 +62,17 @@ def list_for(reader: Reader) -> ResponseReturnValue:
         people=_people(reader, wanted.user_id),
         ends=records.END_CHOICES,
         missing=named,
-        totals=[(days, begin.date(), each) for days, begin, each in zip(PERIODS, begins, sums, strict=True)],
+        totals=sums_of(reader.user_id),
         **_names(reader, {record.user_id for record in page.records}),
     )
+
+
+def sums_of(user_id: int | None) -> list[tuple[int, date, Totals]]:
+    """Return the sums of today, a week and a month, of a user or of everybody: of how many days, since when, what."""
+    now = times.now()
+    begins = [reports.days_ago(days - 1, now) for days in PERIODS]
+    sums = reports.totals_since(Scope(user_id=user_id), begins)
+    return [(days, begin.date(), each) for days, begin, each in zip(PERIODS, begins, sums, strict=True)]
 
 
 def show_to(reader: Reader, record_id: str) -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from app import create_app
 from app.extensions import db
 from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
-from app.protocol.record import End
+from app.protocol.record import Attempt, End
 from app.services import catalog, glance, posting, upstreams
 from app.services.context import context
 from app.services.posting import SUMS, day_of, hour_of
@@ -103,6 +103,20 @@ def test_who_is_left_out_is_told_with_until_when_and_what_to_do(app, admin_there
     assert all("look at its last failures" in text for text in told)
     assert "left out" in admin_there.get("/admin").soup.find("caption", string="Upstreams").parent.tbody.get_text()
     assert "left out in 5 minutes" in " ".join(admin_there.get("/admin/upstreams").text.split())
+
+
+def test_an_upstreams_own_page_tells_how_it_is_at_the_moment(app, admin_there, furnished):
+    refused = {"status": 502, "end": End.REFUSED, "attempts": (Attempt(upstream_id=1, credential_id=1, total_ms=3),)}
+    with app.app_context(), db.engine.begin() as connection:
+        posting.post(connection, [record(1, at=time.time(), **refused)], again=False)
+    rest(app, "u:1", rest_s=300.0)
+    facts = admin_there.get("/admin/upstreams/1").soup.select_one("dl.facts")
+    told = {name.get_text(): name.find_next_sibling("dd") for name in facts.find_all("dt")}
+    assert "left out in 5 minutes" in " ".join(told["State"].get_text(" ").split())
+    assert told["Under way"].a.get_text() == "0"
+    for link, count in zip(told["Requests, 24 hours"].find_all("a"), ("1", "errors: 100%"), strict=True):
+        assert link.get_text() == count
+        assert len(admin_there.get(link["href"]).soup.find("caption", string="Requests").parent.select("tbody tr")) == 1
 
 
 def test_a_sealed_key_that_nobody_can_open_is_told(app, settings, admin_there, furnished):

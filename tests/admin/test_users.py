@@ -7,8 +7,10 @@ import pytest
 from app.admin.users import PAGE
 from app.extensions import db
 from app.models import User
+from app.models.base import utcnow
 from app.services import accounts
 from tests.conftest import PASSWORD
+from tests.console.test_usage import keep, models
 from tests.rooms import ADMIN, ALICE, Browser, filled
 
 FIRST = {"email": "Bob@Example.com", "name": "Bob", "password": PASSWORD}
@@ -87,10 +89,10 @@ def test_people_are_looked_through_by_a_form_and_a_page_at_a_time(crowd, admin_t
     assert len(listed(rest)) == 11
     assert sorted(listed(page) + listed(rest)) == listed(page) + listed(rest), "by address, and nobody twice"
     assert "More users" not in rest.text
-    form = filled(page.soup.find("form", role="search"), {"words": "Person 1", "role": "user"})
+    form = filled(page.soup.select_one("form.filters"), {"words": "Person 1", "role": "user"})
     page = admin_there.get("/admin/users?" + urlencode(form))
     assert listed(page) == [f"p{n:03}@example.org" for n in (1, *range(10, 20))]
-    kept = filled(page.soup.find("form", role="search"), {})
+    kept = filled(page.soup.select_one("form.filters"), {})
     assert (kept["words"], kept["role"], kept["state"]) == ("Person 1", "user", "")
     assert page.soup.find("a", href="/admin/users", string="Show everything")
     assert listed(admin_there.get("/admin/users?role=admin")) == [ADMIN]
@@ -106,6 +108,18 @@ def test_who_is_locked_out_on_a_page_leads_back_to_it(app, crowd, admin_there):
     page = admin_there.post(form["action"], filled(form, {}))
     assert page.location == here.replace("%40", "@")
     assert listed(admin_there.get("/admin/users?state=disabled")) == ["p010@example.org"]
+
+
+def test_what_a_user_used_stands_on_the_users_page_and_leads_to_it(app, admin_there, furnished):
+    keep(app, ALICE, 1, 2, at=utcnow().timestamp(), token_id=1)
+    keep(app, ADMIN, 3, at=utcnow().timestamp())
+    page = admin_there.get(f"/admin/users/{kept(app)[ALICE][0]}")
+    today = page.soup.find("caption", string="Sums").parent.tbody.tr
+    assert today.td.get_text(strip=True) == "2"
+    for leads in (today.td.a["href"], page.soup.find("caption", string="Tokens").parent.tbody.th.a["href"]):
+        listed = admin_there.get(leads)
+        assert models(listed) == ["model-2", "model-1"]
+        assert "token=" not in leads or listed.soup.find(id="by-token")["value"] == "1"
 
 
 def test_the_last_administrator_stays(app, admin_there):

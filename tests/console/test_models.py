@@ -30,3 +30,5 @@ def test_the_reference_has_every_operation(stranger):
     page = stranger.get("/docs")
     for operation in ("POST /v1/responses", "GET /v1/models", "POST /v1/messages"):
         assert operation in page.text
+    assert "`" not in page.text
+    assert page.soup.find("code", string="stream: true"), "what its source marks as code is shown so"

@@ -7,6 +7,7 @@ import timeit
 
 import pytest
 
+from bench.pages import addresses
 from tests.live import ROOT
 
 ONCE = "import bench.micro as micro; micro.STATION_S = 0; micro.main()"
@@ -25,6 +26,12 @@ def test_every_station_can_be_measured_alone():
     )
     assert ran.returncode == 0, ran.stderr
     assert len([line for line in ran.stdout.splitlines() if " µs  " in line]) > 40
+
+
+def test_every_page_is_among_those_whose_time_is_taken(app):
+    taken = list(addresses(app, "0" * 32))
+    assert {"/", "/usage", "/admin", "/admin/users", "/admin/announcements/1/delete"} <= set(taken)
+    assert not [path for path in taken if "<" in path]
 
 
 @pytest.mark.slow

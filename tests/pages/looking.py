@@ -16,6 +16,10 @@ RUN_AXE = "axe.run(document, {resultTypes: ['violations']})"
 SCRIPTS_OF_OTHERS = """
 [...document.querySelectorAll("script:not([src]), [onerror], [onload], iframe, object, embed")].map((e) => e.outerHTML)
 """
+CUT = """
+[...document.querySelectorAll(".table")].filter((e) => e.scrollWidth > e.clientWidth)
+  .map((e) => `the table ${e.querySelector("caption")?.textContent} is cut by ${e.scrollWidth - e.clientWidth} px`)
+"""
 WIDTHS = {"wide": 1440, "phone": 390}
 HEIGHT = 900
 LOOKS = (("phone", "light"), ("wide", "dark"), ("phone", "dark"), ("wide", "light"))
@@ -63,6 +67,7 @@ class Look:
         for n, (width, scheme) in enumerate(given):
             over = self.sized(width, scheme)
             found += [f"{over} px wider than a {width} window"] if over > 0 else []
+            found += self.page.evaluate(CUT)
             if SHOTS:
                 file = re.sub(r"\W+", "-", name) + f".{self.language}.{width}.{scheme}.png"
                 self.page.screenshot(path=Path(SHOTS) / file, full_page=True)

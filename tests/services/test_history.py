@@ -115,6 +115,8 @@ PLANS = {
     "a user's later page": {"user_id": 1, "page": True},
     "a filter without an index": {"user_id": 1, "model": "rare", "status": "error"},
     "a token": {"token_id": 3},
+    "tokens that followed each other": {"user_id": 1, "line": 3},
+    "names with a beginning": {"user_id": 1, "model": "ra*"},
     "a conversation": {"user_id": 1, "conversation": "c" * 32},
     "everybody": {},
     "everybody, a status": {"status": "error"},

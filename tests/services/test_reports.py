@@ -142,9 +142,21 @@ def test_conversations_are_told_the_last_heard_of_first(sums):
         ("a", 2, 11),
         ("b", 1, 0),
     ]
-    assert [talk.key[0] for talk in reports.conversations(1, before=talks[0].last_at)] == ["b"]
+    assert [talk.key[0] for talk in reports.conversations(1, before=(talks[0].last_at, talks[0].key))] == ["b"]
     assert reports.conversation(1, ["x" * 32, "b" * 32]).key == "b" * 32
     assert reports.conversation(2, ["b" * 32]) is None
+
+
+def test_conversations_of_the_same_moment_are_all_told_page_after_page(ctx):
+    notes = [record(n, at=NOW, conversation=f"{n:032x}") for n in range(5)]
+    with db.engine.begin() as connection:
+        posting.post(connection, notes, again=False)
+    told, before = [], None
+    for _ in range(3):
+        page = reports.conversations(1, before=before, limit=2)
+        told += [talk.key for talk in page]
+        before = page[-1].last_at, page[-1].key
+    assert told == [f"{n:032x}" for n in (4, 3, 2, 1, 0)]
 
 
 def test_days_begin_in_the_zone_that_is_asked_in():
