@@ -63,9 +63,26 @@ def new_user() -> ResponseReturnValue:
     return render_template("admin/user_new.html", form=form)
 
 
-@blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
-@password_again
+@blueprint.get("/users/<int:user_id>")
 def user(user_id: int) -> ResponseReturnValue:
+    """Show a user: role and state, limits, usage, tokens."""
+    found = _existing(user_id)
+    theirs = tokens.list_for(found)
+    return render_template(
+        "admin/user.html",
+        user=found,
+        tokens=theirs,
+        limits=standings_of(found, theirs),
+        totals=sums_of(found.id),
+        reader=READER,
+        has_second_factor=second_factor.is_on(found.id),
+        now=datetime.now(UTC),
+    )
+
+
+@blueprint.route("/users/<int:user_id>/edit", methods=["GET", "POST"])
+@password_again
+def edit_user(user_id: int) -> ResponseReturnValue:
     """Change a user's name and role."""
     found = _existing(user_id)
     form = UserForm(obj=found)
@@ -76,8 +93,8 @@ def user(user_id: int) -> ResponseReturnValue:
             form.refuse(error)
         else:
             flash(_("Saved."), "good")
-            return redirect(url_for("admin.users"))
-    return _page(found, form=form)
+            return redirect(url_for("admin.user", user_id=user_id))
+    return render_template("admin/user_edit.html", user=found, form=form)
 
 
 @blueprint.route("/users/<int:user_id>/password", methods=["GET", "POST"])
@@ -85,16 +102,16 @@ def user(user_id: int) -> ResponseReturnValue:
 def reset_password(user_id: int) -> ResponseReturnValue:
     """Give a user another password and end their sign-ins."""
     found = _existing(user_id)
-    reset = ResetForm()
-    if reset.validate_on_submit():
+    form = ResetForm()
+    if form.validate_on_submit():
         try:
-            accounts.reset_password(user_id, password=reset.password.data, actor=person().user)
+            accounts.reset_password(user_id, password=form.password.data, actor=person().user)
         except AccountError as error:
-            reset.refuse(error)
+            form.refuse(error)
         else:
             flash(_("The password is changed and every browser of this user signed out."), "good")
-            return redirect(url_for("admin.users"))
-    return _page(found, reset=reset)
+            return redirect(url_for("admin.user", user_id=user_id))
+    return render_template("admin/user_password.html", user=found, form=form)
 
 
 @blueprint.route("/users/<int:user_id>/second-factor/remove", methods=["GET", "POST"])
@@ -134,22 +151,6 @@ def _asked() -> dict[str, Any]:
     """Return which people are asked for, as it stands in the address."""
     given = {name: request.args.get(name, "").strip()[:ENTERED_MAX] for name in FILTERS}
     return {name: value for name, value in given.items() if value}
-
-
-def _page(found: Any, *, form: UserForm | None = None, reset: ResetForm | None = None) -> ResponseReturnValue:
-    theirs = tokens.list_for(found)
-    return render_template(
-        "admin/user.html",
-        user=found,
-        form=form or UserForm(formdata=None, obj=found),
-        reset=reset or ResetForm(formdata=None),
-        tokens=theirs,
-        limits=standings_of(found, theirs),
-        totals=sums_of(found.id),
-        reader=READER,
-        has_second_factor=second_factor.is_on(found.id),
-        now=datetime.now(UTC),
-    )
 
 
 def _remove_second_factor(user_id: int) -> None:

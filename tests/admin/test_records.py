@@ -11,7 +11,7 @@ from tests.rooms import ADMIN
 
 
 def test_the_audit_tells_before_and_after_and_can_be_narrowed(app, admin_there):
-    admin_there.submit("/admin/users/1", {"name": "Alicia"})
+    admin_there.submit("/admin/users/1/edit", {"name": "Alicia"})
     page = admin_there.get("/admin/audit?action=user.update&target=alice")
     assert "name Alice → Alicia" in page.text
     assert "user.create" not in page.text

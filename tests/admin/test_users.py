@@ -43,7 +43,7 @@ def test_mistakes_are_told(app, admin_there):
 
 def test_another_role_signs_out(app, admin_there, alice_there):
     number = kept(app)[ALICE][0]
-    admin_there.submit(f"/admin/users/{number}", {"name": "Alice A.", "role": "admin"})
+    admin_there.submit(f"/admin/users/{number}/edit", {"name": "Alice A.", "role": "admin"})
     assert kept(app)[ALICE][1:] == ("Alice A.", "admin", False)
     assert alice_there.get("/").location == "/login"
 
@@ -51,12 +51,12 @@ def test_another_role_signs_out(app, admin_there, alice_there):
 def test_another_password_signs_out(app, admin_there, alice_there):
     number = kept(app)[ALICE][0]
     new = "yet another long password"
-    page = admin_there.submit(f"/admin/users/{number}", {"password": new}, action=f"/admin/users/{number}/password")
-    assert page.location == "/admin/users"
+    page = admin_there.submit(f"/admin/users/{number}/password", {"password": new})
+    assert page.location == f"/admin/users/{number}"
     assert alice_there.get("/").location == "/login"
     Browser(app).sign_in(ALICE, new)
     weak = {"password": "short"}
-    page = admin_there.submit(f"/admin/users/{number}", weak, action=f"/admin/users/{number}/password")
+    page = admin_there.submit(f"/admin/users/{number}/password", weak)
     assert "Use at least 8 characters." in page.text
 
 
@@ -126,7 +126,7 @@ def test_the_last_administrator_stays(app, admin_there):
     number = kept(app)[ADMIN][0]
     admin_there.press("/admin/users", f"/admin/users/{number}/disable")
     assert "This is the last administrator" in admin_there.get("/admin/users").text
-    page = admin_there.submit(f"/admin/users/{number}", {"role": "user"})
+    page = admin_there.submit(f"/admin/users/{number}/edit", {"role": "user"})
     assert "This is the last administrator" in page.text
     assert page.soup.find(id="role")["aria-invalid"] == "true"
     assert kept(app)[ADMIN][2:] == ("admin", False)
