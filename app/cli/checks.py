@@ -16,6 +16,7 @@ from app.extensions import db
 from app.models.base import UtcDateTime, utcnow
 from app.services import probe, resealing, schema, shared, upstreams
 from app.services.context import context
+from app.services.journal import unopened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,14 @@ def data_dir() -> list[Check]:
     except OSError as error:
         fix = f"Let this user write to {folder}, or set REALMS_DATA_DIR to a folder that it may write to."
         return [Check("data directory", FAILED, f"{folder}: {error.strerror}", fix)]
+
+
+def journal() -> list[Check]:
+    refused = unopened(context().settings.data_dir.absolute() / "journal")
+    if not refused:
+        return [Check("journal", OK, "can be read")]
+    fix = "Give these files to the user that runs Realms: the records in them are taken over within seconds."
+    return [Check("journal", FAILED, "; ".join(refused), fix)]
 
 
 def descriptors() -> list[Check]:
@@ -163,6 +172,7 @@ def _is_loopback(host: str) -> bool:
 
 CHECKS: tuple[Callable[[], list[Check]], ...] = (
     data_dir,
+    journal,
     descriptors,
     public_url,
     trusted_proxies,

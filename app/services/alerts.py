@@ -24,7 +24,7 @@ from app.settings import Settings
 TOLD = frozenset({
     "left_out", "taken_back", "credential_disabled", "credential_unusable", "codex_account_needs_reconnect",
     "database_unavailable", "database_back", "redis_away", "redis_back", "journal_failed",
-    "record_refused", "claim_refused", "ownership_conflict",
+    "journal_not_adopted", "record_refused", "claim_refused", "ownership_conflict",
 })  # fmt: skip
 AGAIN = timedelta(minutes=10)
 LOOK_S = 0.5

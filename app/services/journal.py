@@ -12,16 +12,18 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from app.protocol.record import Record
 
 SEGMENT_MAX = 4 * 1024 * 1024
 REPLAY_AT_ONCE = 500
 _decoder = msgspec.json.Decoder(Record)
+log = structlog.get_logger()
 
 
 class Segment:
@@ -90,6 +92,8 @@ class Journal:
         self._number = 0
         self._current: Segment | None = None
         self._open: dict[str, Record] = {}
+        self._refused: set[str] = set()
+        """Workers whose segments can't be opened, which was told."""
         self.waiting: list[Segment] = []
         self.orphans: list[list[Segment]] = []
 
@@ -129,7 +133,7 @@ class Journal:
             self._current.sync()
 
     def adopt(self) -> None:
-        """Take over the segments of workers that are gone."""
+        """Take over the segments of workers that are gone; what can't be opened is told, once, and passed over."""
         if not self._directory.is_dir():
             return
         known = {segment.worker for group in self.orphans for segment in group} | {self._worker}
@@ -137,8 +141,19 @@ class Journal:
         for path in sorted(self._directory.glob("*.journal")):
             paths.setdefault(path.stem.rpartition("-")[0], []).append(path)
         for worker, theirs in paths.items():
-            if worker not in known and (segments := _lock_all(theirs)):
+            if worker not in known and (segments := self._lock_all(worker, theirs)):
                 self.orphans.append(segments)
+
+    def _lock_all(self, worker: str, paths: list[Path]) -> list[Segment]:
+        try:
+            segments = _lock_all(paths)
+        except OSError as error:
+            if worker not in self._refused:
+                log.error("journal_not_adopted", error=str(error))
+            self._refused.add(worker)
+            return []
+        self._refused.discard(worker)
+        return segments
 
     @property
     def size(self) -> int:
@@ -178,25 +193,41 @@ class Journal:
         return segment
 
 
+def unopened(directory: Path) -> list[str]:
+    """Return why segments can't be opened, those that can't be; it leaves all of them as they are."""
+    reasons = []
+    for path in sorted(directory.glob("*.journal")):
+        try:
+            os.close(os.open(path, os.O_RDWR))
+        except FileNotFoundError:  # replayed and removed just now
+            pass
+        except OSError as error:
+            reasons.append(f"{path}: {error.strerror}")
+    return reasons
+
+
 def _line(record: Record) -> bytes:
     return msgspec.json.encode(record) + b"\n"
 
 
 def _lock_all(paths: list[Path]) -> list[Segment]:
-    """Return all of a worker's segments, or none of them where somebody still has one."""
+    """Return all of a worker's segments, or none of them where somebody still has one. Raises ``OSError``."""
     segments: list[Segment] = []
-    for path in paths:
-        segment = _lock(path)
-        if segment is None:
-            for taken in segments:
-                taken.release()
-            return []
-        segments.append(segment)
+    with ExitStack() as taken:
+        for path in paths:
+            if (segment := _lock(path)) is None:
+                return []
+            segments.append(segment)
+            taken.callback(segment.release)
+        taken.pop_all()
     return segments
 
 
 def _lock(path: Path) -> Segment | None:
-    """Return a segment that nobody holds, or None. One that was replayed and removed meanwhile isn't taken."""
+    """Return a segment that nobody holds, or None. One that was replayed and removed meanwhile isn't taken.
+
+    Raises ``OSError`` where it can't be opened, being another user's.
+    """
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:

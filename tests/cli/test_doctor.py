@@ -64,6 +64,15 @@ def test_the_password_of_the_database_is_hidden(ctx, examine):
     assert told["settings"]["REALMS_DATABASE_URL"] == "postgresql+psycopg://realms:***@db.example.com/realms"
 
 
+def test_a_journal_that_cannot_be_opened_is_a_failure(ctx, examine, settings):
+    assert examine()[1]["journal"]["state"] == "ok"
+    (refused := settings.data_dir / "journal" / "1-a-000000.journal").mkdir(parents=True)
+    code, checks, _ = examine()
+    assert (code, checks["journal"]["state"]) == (1, "failed")
+    assert str(refused) in checks["journal"]["detail"]
+    assert "user that runs Realms" in checks["journal"]["fix"]
+
+
 def test_people_read_tables_and_the_fix_to_make(ctx, app, cli):
     with db.engine.begin() as connection:
         connection.execute(text("DELETE FROM alembic_version"))

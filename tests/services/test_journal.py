@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +31,16 @@ for n in range(int(sys.argv[2])):
 print("written", flush=True)
 time.sleep(60)
 """
+PLAIN_USER = """
+import sys
+from pathlib import Path
+from app.services.journal import Journal, unopened
+journal = Journal(Path(sys.argv[1]))
+for _ in range(2):
+    journal.adopt()
+print(len(unopened(Path(sys.argv[1]))), *(segment.path.name for group in journal.orphans for segment in group))
+"""
+"""Looks twice; the last line tells how many can't be opened, and what was taken over."""
 
 
 @pytest.fixture
@@ -104,6 +116,63 @@ def test_a_workers_segments_are_taken_over_together_or_not_at_all(folder):
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert adopted(folder) == []
     assert [segment.path for segment in adopted(folder)] == [path, later]
+
+
+def left_by(folder, *workers):
+    """A segment of each of these workers, which are gone; returns the paths."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{worker}-000000.journal" for worker in workers]
+    for path in paths:
+        path.write_bytes(msgspec.json.encode(record(1)) + b"\n")
+    return paths
+
+
+def refusals(told):
+    return [line["error"] for line in told if line["event"] == "journal_not_adopted"]
+
+
+def test_what_cannot_be_opened_is_told_once_and_holds_up_nothing_behind_it(folder):
+    before, refused, behind = left_by(folder, "1-a", "2-b", "3-c")
+    refused.rename(aside := folder / "aside")
+    refused.mkdir()
+    journal = Journal(folder)
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            journal.adopt()
+    assert [[segment.path for segment in group] for group in journal.orphans] == [[before], [behind]]
+    assert [str(refused) in text for text in refusals(told)] == [True]
+    refused.rmdir()
+    aside.rename(refused)
+    journal.adopt()
+    assert [segment.path for segment in journal.orphans[-1]] == [refused]
+
+
+def test_one_segment_that_cannot_be_opened_leaves_its_workers_others_free(folder):
+    """They wait for it: what one says is open, the other may have ended."""
+    first, second = left_by(folder, "1-a", "1-b")
+    second.rename(later := folder / "1-a-000001.journal")
+    later.rename(aside := folder / "aside")
+    later.mkdir()
+    assert adopted(folder) == []
+    later.rmdir()
+    aside.rename(later)
+    assert [segment.path for segment in adopted(folder)] == [first, later]
+
+
+def test_another_users_segment_is_passed_over(folder):
+    """Root may open everything, unless that right is taken from it."""
+    refused, behind = left_by(folder, "1-a", "2-b")
+    refused.chmod(0)
+    plain = []
+    if os.geteuid() == 0:
+        if not (setpriv := shutil.which("setpriv")):
+            pytest.skip("setpriv is not installed: nothing was shown of files that root can't open")
+        plain = [setpriv, "--bounding-set", "-dac_override,-dac_read_search"]
+    looks = [*plain, sys.executable, "-c", PLAIN_USER, str(folder)]
+    done = subprocess.run(looks, cwd=ROOT, capture_output=True, text=True, check=True)
+    *told, last = done.stdout.splitlines()
+    assert last == f"1 {behind.name}"
+    assert ["journal_not_adopted" in line and "Permission denied" in line for line in told] == [True]
 
 
 def test_the_next_segment_begins_with_the_calls_that_are_open(folder):
