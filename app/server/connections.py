@@ -15,6 +15,8 @@ from app.server import leftovers
 
 SWEEP_S = 0.5
 TICK_S = 0.05
+FIRST_S = 2.0
+"""Who came so lately is about to ask for something, and knows of no end: this one isn't cut off, others are."""
 
 Handler = Callable[..., Any]
 
@@ -25,12 +27,18 @@ class Connections:
     def __init__(self, *, keepalive_s: float) -> None:
         self._keepalive_s = keepalive_s
         self._idle: dict[Any, float] = {}
+        self._came: dict[Any, float] = {}
+        """Since when connections are here that have had no request yet."""
         self.count = 0
         """Connections that are held here: gunicorn doesn't know when they end."""
 
     def start(self) -> None:
         """Begin to look for idle ones, in this worker's hub."""
         gevent.spawn(self._sweep_for_ever)
+
+    def arrives(self, client: Any) -> None:
+        """A connection is new: its first request is on the way."""
+        self._came[client] = time.monotonic()
 
     def idles(self, client: Any, *, since: float) -> None:
         """A connection waits for its next request; ``since`` (monotonic, in seconds) is when its patience began."""
@@ -39,17 +47,21 @@ class Connections:
     def serves(self, client: Any) -> None:
         """A connection has a request, or is gone."""
         self._idle.pop(client, None)
+        self._came.pop(client, None)
 
     def close_idle(self) -> None:
-        """Let every idle connection end: whoever reads it sees its end, and hangs up."""
+        """Let every idle connection end, but for the newest: whoever reads it sees its end, and hangs up."""
+        newest = time.monotonic() - FIRST_S
         for client in list(self._idle):
-            hang_up(client, socket.SHUT_RD)
+            if self._came.get(client, newest) <= newest:
+                hang_up(client, socket.SHUT_RD)
 
     # -- around gunicorn's own handlers ------------------------------------------------------------------------------
     def seeing(self, handle: Handler) -> Handler:
         """Return gunicorn's handler of a connection, told here of each; gunicorn itself keeps their time."""
 
         def handle_seen(listener: Any, client: Any, address: Any) -> Any:
+            self.arrives(client)
             self.idles(client, since=inf)
             try:
                 return handle(listener, client, address)

@@ -99,6 +99,7 @@ class Lean:
         visitor = Visitor(client, address, listener, self._environ)
         self._connections.count += 1
         self._watch.follow(visitor.sock)
+        self._connections.arrives(visitor.sock)
         self._serve(visitor)
 
     def _serve(self, visitor: Visitor) -> None:

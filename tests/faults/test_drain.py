@@ -146,6 +146,19 @@ def test_idle_connections_do_not_hold_up_the_end(provider, sim, tmp_path):
         assert b"Traceback" not in house.log.read_bytes()
 
 
+@pytest.mark.parametrize("fast", ["1", "0"], ids=["lean", "gunicorn"])
+def test_a_connection_that_has_just_come_is_served(provider, sim, tmp_path, fast):
+    """Its client couldn't know of the end, as who sends another request on a connection that idled must reckon with."""
+    with a_house(provider, tmp_path, fast=fast, keepalive_s="60") as house, Client(house) as idle:
+        assert CHAT.ends in idle.send(CHAT).rest()
+        with Client(house) as new:
+            assert call(house, CHAT).status == 200, "and the new one was accepted before"
+            house.process.send_signal(signal.SIGTERM)
+            assert idle.sock.recv(1) == b"", "the end has begun"
+            assert CHAT.ends in new.send(CHAT).rest()
+        assert ended(house, 10) == 0
+
+
 def test_a_request_whose_body_is_still_coming_is_served(provider, sim, tmp_path):
     with a_house(provider, tmp_path, drain_s=str(DRAIN_S)) as house, Client(house) as client:
         head = f"POST {CHAT.path} HTTP/1.1\r\nhost: realms\r\nauthorization: Bearer {client.token}\r\n"

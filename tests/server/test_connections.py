@@ -7,6 +7,7 @@ from math import inf
 import gevent
 import pytest
 
+from app.server import connections as module
 from app.server.connections import Connections
 
 
@@ -39,6 +40,29 @@ def test_one_that_idles_too_long_is_ended_and_one_with_a_request_is_not(pair):
     assert not ended(client)
     connections.idles(client, since=time.monotonic() - 0.7)
     gevent.sleep(1.0)
+    assert ended(client)
+
+
+def test_one_that_has_just_come_is_not_ended_with_the_others(pair, monkeypatch):
+    """Its request is on the way, and whoever sends it can't know that the worker ends."""
+    connections = Connections(keepalive_s=inf)
+    client, _ = pair
+    connections.arrives(client)
+    connections.idles(client, since=time.monotonic())
+    connections.close_idle()
+    assert not ended(client)
+    monkeypatch.setattr(module, "FIRST_S", 0)
+    connections.close_idle()
+    assert ended(client)
+
+
+def test_one_that_was_served_is_ended_at_once(pair):
+    connections = Connections(keepalive_s=inf)
+    client, _ = pair
+    connections.arrives(client)
+    connections.serves(client)
+    connections.idles(client, since=time.monotonic())
+    connections.close_idle()
     assert ended(client)
 
 
