@@ -140,7 +140,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     recounter, spent = Recounter(engine, directory, recounts), Spent(engine)
     pen.uncounted = recounter.doubt
     limits, standings = CallLimits(directory, counters, spent), Standings(counters, spent)
-    counters.calls = UnderWay(directory, pen, spent, traces=partial(told, watch.live), reserve=limits.reserve)
+    counters.calls = UnderWay(directory, pen, spent, traces=partial(told, watch.live), limits=limits)
     codex = CodexAccounts(engine, vault, directory, egress, token_url=token_url(settings.codex_login_url))
     accounts: dict[str, Accounts] = {CODEX: codex}
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)

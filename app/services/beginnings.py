@@ -3,7 +3,8 @@
 A limit is counted from what the sums kept with the records say. Calls that run at that moment are not in there, nor
 are those that have just ended and wait for their commit; and none of them was admitted under the limit. So while a
 count begins no record is committed, what waits is added, and each call that runs gets a reservation, as if it had been
-admitted just then. It is settled as any other.
+admitted just then. It is settled as any other. A worker that answers late may have calls besides that were admitted
+under the limit and have ended: those are counted already.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from contextlib import AbstractContextManager
 from app.protocol.call import Call
 from app.protocol.limit import Rule
 from app.relay.trace import Trace
-from app.services.counters import Begun, Brought, Want
+from app.services.counters import Begun, Brought
 from app.services.directory import Directory
+from app.services.limits import Limits
 from app.services.pen import Pen
 from app.services.spent import Spent
 
@@ -30,13 +32,13 @@ class UnderWay:
         spent: Spent,
         *,
         traces: Callable[[], Iterable[Trace]],
-        reserve: Callable[[Call, Begun], Want | None],
+        limits: Limits,
     ) -> None:
         self._directory = directory
         self._pen = pen
         self._spent = spent
         self._traces = traces
-        self._reserve = reserve
+        self._limits = limits
 
     def still(self) -> AbstractContextManager[object]:
         """Let no record be committed meanwhile."""
@@ -53,14 +55,15 @@ class UnderWay:
     def bring_in(self, begun: Begun, tokens: Collection[int], *, ended: bool = True) -> Brought:
         """Reserve for the calls that run; return that, and with ``ended`` what those cost that are in no sum yet."""
         running = [call for trace in self._traces() if (call := self._admitted(trace, begun, tokens))]
-        held = [(call.id, want) for call in running if (want := self._reserve(call, begun))]
+        held = [(call.id, want) for call in running if (want := self._limits.reserve(call, begun))]
         return Brought(self._ended(begun, tokens) if ended and begun.rule.money else 0, held)
 
     def _ended(self, begun: Begun, tokens: Collection[int]) -> int:
         return sum(
             record.cost or 0
             for record in self._pen.noted
-            if record.at >= begun.span.start
+            if not self._limits.has_counted(record.id, begun.key)
+            and record.at >= begun.span.start
             and begun.conversation in {"", record.conversation}
             and self._covers(begun.rule, record.user_id, record.token_id, record.model, tokens)
         )

@@ -31,6 +31,8 @@ INPUT_MOST = 200_000
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
 CHOSEN_MAX = 10_000
+PAID_MAX = 5_000
+"""So many calls that ended are remembered: more than wait for their commit while the database answers."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 _NOTHING: list[tuple[str, str]] = []
 
@@ -58,6 +60,8 @@ class Limits:
         """By a rule's key: what is counted under in this minute, over which span, and how what was spent is asked."""
         self._chosen: dict[tuple[int, str, str, bool], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
         """By token, model, endpoint, and whether there is a conversation: all rules, and those that apply."""
+        self._paid: dict[str, list[str]] = {}
+        """What of young limits the last calls to end were counted under, by their ids."""
         self._until = 0.0
         counters.reserved = self._reserved
 
@@ -101,7 +105,18 @@ class Limits:
                     continue
                 used = 0 if measure is Measure.CONCURRENT else tokens
             settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
+        self._remember(record.id, ticket)
         self._counters.give(record.id, settled)
+
+    def _remember(self, call_id: str, ticket: Ticket) -> None:
+        if keys := [want.key for want in ticket.wants if want.rule.money and _may_begin(want)]:
+            self._paid[call_id] = keys
+            if len(self._paid) > PAID_MAX:
+                del self._paid[next(iter(self._paid))]
+
+    def has_counted(self, call_id: str, key: str) -> bool:
+        """Return whether a call that ended just now was counted there."""
+        return key in self._paid.get(call_id, ())
 
     def reserve(self, call: Call, begun: Begun) -> Want | None:
         """Return the room that a call takes which runs as a count begins; None where it counts nothing there."""
@@ -193,6 +208,11 @@ def _money(call: Call, guess: Usage, prices: tuple[Price, ...], now: float) -> i
         message = f"The model '{call.model[:200]}' has no price, so it can't be used under a limit of money."
         raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
     return paid
+
+
+def _may_begin(want: Want) -> bool:
+    """Whether a count of it may begin while calls are under way; one that was brought in has no base of its own."""
+    return want.base is None or isinstance(want.base, Beginning)
 
 
 def _counts(call: Call, measure: Measure, conversation: str) -> bool:

@@ -10,6 +10,7 @@ from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
 from app.protocol.limit import ALWAYS, Measure, Rule
 from app.protocol.price import Price, Rates, Tariff
+from app.services import limits as module
 from app.services.beginnings import UnderWay
 from app.services.counters import Begun, Counters
 from app.services.limits import Limits
@@ -43,7 +44,7 @@ class House:
         self.counters = Counters()
         self.limits = Limits(directory, self.counters, asked)
         pen = parts(writing=nullcontext(), noted=self.noted)
-        self.counters.calls = UnderWay(directory, pen, asked, traces=lambda: self.traces, reserve=self.limits.reserve)
+        self.counters.calls = UnderWay(directory, pen, asked, traces=lambda: self.traces, limits=self.limits)
 
     def call(self, *rules, user_id=1, token_id=1, endpoint="responses.create", conversation=""):
         call = Call(
@@ -99,6 +100,29 @@ def test_what_ended_just_now_is_no_sums_yet_and_counts_once():
     assert house.used == {"money_total": 7 + 2000 + 500_000}
     house.call(money())
     assert house.used == {"money_total": 7 + 2000 + 1_000_000}
+
+
+def test_what_was_counted_as_it_ended_is_not_brought_in_again():
+    """Who answers late has calls by then that began and ended under the limit, and wait for their commit."""
+    house, rule = House(), money()
+    running = house.call()
+    for call in (running, house.call(rule)):
+        house.end(call)
+        house.noted.append(record(0, id=call.id, cost=100_000))
+    begun = Begun(rule, f"{rule.key}:0", ALWAYS)
+    assert list(house.counters._used.items()) == [(begun.key, 200_000)]
+    assert house.counters.calls.bring_in(begun, ()).ended == 0
+    house.noted.append(record(1, cost=1000))
+    assert house.counters.calls.bring_in(begun, ()).ended == 1000
+
+
+def test_so_many_ended_calls_are_remembered_and_no_more(monkeypatch):
+    monkeypatch.setattr(module, "PAID_MAX", 2)
+    house, rule = House(), money()
+    calls = [house.call(rule) for _ in range(3)]
+    for call in calls:
+        house.end(call)
+    assert [house.limits.has_counted(call.id, f"{rule.key}:0") for call in calls] == [False, True, True]
 
 
 @pytest.mark.parametrize(
