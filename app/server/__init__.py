@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from app.server import refusals
 from app.server.connections import Connections
 from app.server.lean import Lean
 
@@ -15,6 +16,7 @@ from app.server.lean import Lean
 def install(worker: Any) -> None:
     """Set a worker's house going, and let it follow the worker's life and its connections."""
     house = worker.wsgi.extensions["realms.house"]
+    refusals.install()
     connections = Connections(keepalive_s=worker.cfg.keepalive)
     worker.handle = connections.seeing(worker.handle)
     worker.handle_request = connections.serving(worker.handle_request)

@@ -1,5 +1,6 @@
 """Two ways through the server, one answer: raw requests get the same bytes from gunicorn's code and from ours."""
 
+import json
 import re
 import select
 import socket
@@ -54,6 +55,27 @@ CHANGES = re.compile(
 def heard(house, name):
     answer = say(house.port, SAID[name](house.tokens["alice"]))
     return CHANGES.sub(b"?", answer.data), answer.closed
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "status"),
+    [
+        (f"GET /v1/conversations/{'x' * 9000} HTTP/1.1", [], 414),
+        ("GET  /v1/models HTTP/1.1", [], 400),
+        ("GET /v1/models HTTP/1.1", [f"X-{n}: y" for n in range(200)], 431),
+    ],
+    ids=["too long", "wrong", "too many headers"],
+)
+def test_what_is_refused_before_it_is_a_request_is_told_in_json(houses, line, headers, status):
+    for house in houses:
+        (said,) = say(house.port, request(house.tokens["alice"], *headers, line=line)).data.split(b"\r\n\r\n")[1:]
+        answer = say(house.port, request(house.tokens["alice"], *headers, line=line))
+        assert answer.statuses == [status]
+        assert b"Content-Type: application/json" in answer.data
+        told = json.loads(said)
+        assert (told["type"], told["error"]["type"]) == ("error", "invalid_request_error")
+        assert told["error"].keys() == {"message", "type", "param", "code"}
+        assert answer.closed
 
 
 @pytest.mark.parametrize("name", SAID)
