@@ -215,6 +215,18 @@ def test_a_stop_is_heard_while_a_worker_still_boots(start, number):
     stop(server, number)
 
 
+def test_systemd_is_told_once_it_listens(start, tmp_path):
+    """The unit is of the type that waits for this word."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(60)
+        server = start(wait=False, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert told.recv(1024).startswith(b"READY=1")
+        assert "Listening at" in server.told()
+        until(lambda: ready(server), seconds=60)
+    stop(server)
+
+
 @pytest.mark.acceptance("J-7")
 def test_a_secret_that_comes_from_a_file_stands_in_no_environment(start, tmp_path):
     (tmp_path / "key").write_text(KEY)

@@ -159,10 +159,12 @@ def test_kubernetes_gives_away_nothing(kind):
 
 
 # -- systemd ----------------------------------------------------------------------------------------------------------
-def test_the_unit_lets_streams_finish_and_does_not_retry_a_wrong_setting():
+def test_the_unit_lets_streams_finish_and_tries_again_until_the_database_is_there():
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) > DRAIN_S + 5
-    assert service["RestartPreventExitStatus"] == "78"
+    assert service["Restart"] == "on-failure"
+    assert "RestartPreventExitStatus" not in service
+    assert int(service["RestartSec"]) * 5 > 10, "systemd gives up after five starts in ten seconds"
     assert service["ExecStart"].endswith("gunicorn wsgi:app")
 
 
