@@ -39,7 +39,7 @@ format: .venv/ready-dev ## Put code and templates in form
 	@$(BIN)/djlint --reformat --quiet templates
 
 faults: .venv/ready-dev services ## Kills, drains and storms; takes up to 25 minutes
-	@exec $(BIN)/python -m pytest -n 2 -p tests.figures -m faults --timeout 600 $(FIGURES)
+	@exec $(BIN)/python -m pytest -n 2 --dist worksteal -p tests.figures -m "faults or fault" --timeout 600 $(FIGURES)
 
 pages: .venv/ready-dev ## Look at every page in a browser: each language, width and colour scheme
 	@REALMS_TEST_LOOKS=all exec $(BIN)/pytest -m pages

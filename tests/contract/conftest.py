@@ -1,6 +1,7 @@
 import pytest
 
 from tests.contract.objects import Witness
+from tests.figures import tell  # noqa: F401
 from tests.house_fixtures import *  # noqa: F403
 
 

@@ -39,7 +39,7 @@ def keys(sim, since):
 @pytest.mark.acceptance("H-3")
 @pytest.mark.fault("X-8")
 @talks
-def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, recovered, talk, capsys):
+def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, recovered, talk, tell):
     model = model_of(talk, ALONE)
     plan(sim, "status=500", times=3)
     for _ in range(3):
@@ -57,8 +57,10 @@ def test_all_out_is_told_at_once_and_over_soon_after_the_return(house, sim, reco
             assert asked(sim, asked_before) == []
     late = before - back
     told = sorted(took)[len(took) // 2] if took else 0.0  # none, where this machine stood still until the return
-    with capsys.disabled():
-        print(f"\nall out, {talk.name}: told {len(took)} times, p50 {told * 1000:.1f} ms; served {late:+.2f} s after")
+    tell(
+        f"{talk.name}: told {len(took)} times with the right `Retry-After`, p50 {told * 1000:.1f} ms, connection and all; "
+        f"served {late:+.2f} s after the return"
+    )
     assert told < 0.5  # ten times what is promised: this machine may have other work
     assert late < 1.0 + COOLDOWN_S
 

@@ -1,6 +1,7 @@
 """X-18, X-19: more connections than a worker takes, and requests and answers that are far too large."""
 
 import json
+import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from tests.faults.test_database_away import Gaps
 from tests.live import until
 
 CONNECTIONS = 200
+KEEPALIVE_S = 2
 JSON = "Content-Type: application/json"
 MB = 1 << 20
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -49,6 +51,51 @@ def test_a_flood_of_connections_is_refused_or_waits_and_is_over_at_once(provider
     )
     assert set(told) <= {200, 503}
     assert took < 2
+
+
+def silent(house, count):
+    """So many connections on which nothing is ever sent."""
+    socks = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(count)]
+    for sock in socks:
+        sock.settimeout(60)
+    return socks
+
+
+def ended(sock):
+    """When the server has ended a connection without a word, or None where it said one."""
+    with sock:
+        return time.monotonic() if sock.recv(1) == b"" else None
+
+
+@pytest.mark.fault("X-18")
+@pytest.mark.parametrize("fast", ["1", "0"], ids=["lean", "gunicorn"])
+def test_a_flood_of_connections_that_say_nothing_is_closed_in_time_and_others_are_served(
+    provider, sim, tmp_path, tell, fast
+):
+    """Half of them wait until the others are closed; a call that comes last waits for both halves, and is served."""
+    settings = {"worker_connections": str(CONNECTIONS), "keepalive_s": str(KEEPALIVE_S), "fast": fast}
+    with live.database("sqlite", tmp_path, "silent") as url:
+        with live.open_house(tmp_path, url, provider, **settings) as house:
+            call(house, CHAT, "events=1")
+            socks = silent(house, 2 * CONNECTIONS)
+            opened = time.monotonic()
+            with ThreadPoolExecutor(2 * CONNECTIONS) as pool:
+                ends = [pool.submit(ended, sock) for sock in socks]
+                assert call(house, CHAT, "events=1").status == 200
+                waited = time.monotonic() - opened
+                closed = [end.result() for end in ends]
+            since = time.monotonic()
+            assert call(house, CHAT, "events=1").status == 200
+            after = time.monotonic() - since
+    assert None not in closed, "nobody is answered who asked nothing"
+    tell(
+        f"{2 * CONNECTIONS} connections that say nothing, for {CONNECTIONS} (`REALMS_FAST={fast}`): all closed after "
+        f"{max(closed) - opened:.1f} s (REALMS_KEEPALIVE_S={KEEPALIVE_S}), a call behind them served after {waited:.1f} s, "
+        f"the next in {after:.2f} s"
+    )
+    assert max(closed) - opened < 3 * KEEPALIVE_S + 2
+    assert waited < 3 * KEEPALIVE_S + 2
+    assert after < 1
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_limits_are_exact_across_both(hosts):
 @pytest.mark.fault("X-1")
 @pytest.mark.acceptance("B-4")
 @pytest.mark.timeout(180)
-def test_a_host_that_is_killed_whole_and_started_again_has_lost_nothing(hosts, deployment):
+def test_a_host_that_is_killed_whole_and_started_again_has_lost_nothing(hosts, deployment, tell):
     """Every process of a host at once, with sixty clients on it; the other serves meanwhile."""
     one, _ = hosts
     with ExitStack() as stack:
@@ -144,7 +144,10 @@ def test_a_host_that_is_killed_whole_and_started_again_has_lost_nothing(hosts, d
             assert call(one, RESPONSES, stream=False).status == 200
         again = stack.enter_context(deployment("three", beside=one))
         seen = [each.read() for each in crowd.seen]
-        print(f"{len(seen)} calls, {sum(len(each.ids) for each in seen)} ids, {sum(each.ended for each in seen)} ends")
         assert_owned(again, seen)
         assert_settled(again, seen)
+        tell(
+            f"one of two hosts killed whole: {len(seen)} calls, {sum(len(each.ids) for each in seen)} ids, "
+            f"{sum(each.ended for each in seen)} ends seen, none lost"
+        )
         assert_no_ghosts(again.provider)

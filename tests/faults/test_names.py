@@ -45,7 +45,7 @@ def threads_of(house):
 @pytest.mark.faults
 @pytest.mark.fault("X-21")
 @pytest.mark.timeout(180)
-def test_a_dead_name_server_is_felt_by_those_alone_who_need_it(provider, sim, tmp_path):
+def test_a_dead_name_server_is_felt_by_those_alone_who_need_it(provider, sim, tmp_path, tell):
     with name_server(tmp_path) as (names, behind), live.database("sqlite", tmp_path, "names") as url:
         with live.open_house(tmp_path, url, provider, behind=behind, connect_s=str(CONNECT_S)) as house:
             house.changed(lambda: furnish(house, provider))
@@ -67,10 +67,11 @@ def test_a_dead_name_server_is_felt_by_those_alone_who_need_it(provider, sim, tm
             live.until(lambda: timed(house, "far-1")[0] == 200, seconds=20)
             slowest = [max(took for _, took in each) for each in (near, others, far)]
             medians = [statistics.median(took for _, took in each) for each in (quiet, others)]
-            print(
-                f"{len(near)} calls by the known name, the slowest in {slowest[0]:.1f} s; {len(others)} by address, p50 "
+            tell(
+                f"silent for {SILENT_S} s: {len(near)} calls by a name that was known, all served, the slowest in "
+                f"{slowest[0]:.1f} s (a second is waited for news); {len(others)} by address, p50 "
                 f"{medians[1] * 1000:.0f} ms (before {medians[0] * 1000:.0f} ms), the slowest in {slowest[1]:.2f} s; "
-                f"{len(far)} by the unknown name, refused within {slowest[2]:.1f} s; {threads} threads more"
+                f"{len(far)} by a name that wasn't known, refused within {slowest[2]:.1f} s; {threads} threads more"
             )
             assert {status for status, _ in near + others} == {200}
             assert {status for status, _ in far} <= {502, 504}

@@ -83,7 +83,7 @@ def test_who_sends_a_head_a_byte_at_a_time_is_closed_and_nobody_else_waits(house
     for sock in sockets:
         sock.close()
     tell(
-        f"{SOCKETS} slow heads: all closed after {took:.1f} s, {(peak - before) / SOCKETS:.0f} KB each; "
+        f"{SOCKETS} slow heads: all closed after {took:.1f} s (`REALMS_KEEPALIVE_S={LIMIT_S}`), {(peak - before) / SOCKETS:.0f} KB each; "
         f"others' p99 {quiet[-2] * 1000:.0f} ms before, {busy[-2] * 1000:.0f} ms meanwhile"
     )
     assert not open_
