@@ -9,7 +9,7 @@ from flask import Response, render_template, request
 
 from app.admin import blueprint
 from app.admin.forms import ExplainForm
-from app.services import explanations
+from app.services import explanations, upstreams
 from app.services.explanations import ExplainError, Row, Story
 
 if TYPE_CHECKING:
@@ -39,4 +39,5 @@ def explain() -> ResponseReturnValue:
     if request.args.get("format") == "json":
         told = {"places": rows, "request": story} if not refused else {"error": form.words}
         return Response(msgspec.json.encode(told), refused or 200, content_type="application/json")
-    return render_template("admin/explain.html", form=form, rows=rows, story=story)
+    numbers = {upstream.name: upstream.id for upstream in upstreams.list_all()}
+    return render_template("admin/explain.html", form=form, rows=rows, story=story, numbers=numbers)

@@ -16,6 +16,10 @@ def test_a_model_is_explained_as_a_page_and_as_json(app, admin_there, furnished)
     ready(app)
     page = admin_there.get("/admin/explain?model=gpt-explained")
     assert "main" in page.soup.find("table").get_text()
+    assert [link["href"] for link in page.soup.find("table").find_all("a")][:2] == [
+        "/admin/upstreams/1",
+        "/admin/live?upstream=1",
+    ]
     told = json.loads(admin_there.get("/admin/explain?model=gpt-explained&format=json").html)
     assert {place["order"] for place in told["places"]} == {1}
 
