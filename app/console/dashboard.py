@@ -14,6 +14,7 @@ from app.services.reports import Scope
 from app.web import charts, times
 from app.web.bars import standings_of
 from app.web.people import person
+from app.web.requests import token_names
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -46,7 +47,7 @@ def dashboard() -> ResponseReturnValue:
         more=len(live) > TOKENS_SHOWN,
         reader=own_records(),
         requests=reports.last_requests(person().user, REQUESTS_SHOWN),
-        token_names={token.id: token.name for token in mine},
+        token_names=token_names(mine),
         announcements=announcements.unread_by(person().user),
         limits=standings_of(person().user, live),
         now=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from app.services.reports import Scope
 from app.web import records, times
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
     from flask import Response
     from flask.typing import ResponseReturnValue
 
-    from app.models import User
+    from app.models import Token, User
     from app.services.reports import Totals
 
 PERIODS = (1, 7, 30)
@@ -98,6 +100,13 @@ def export_for(reader: Reader) -> Response:
     return records.records_csv(db.engine, records.asked(user_id=reader.user_id), internal=reader.sees_all)
 
 
+def token_names(mine: Iterable[Token]) -> dict[int, str]:
+    """Return what tokens are called; those of one name, as a rotated one and the next, with how they end."""
+    mine = list(mine)
+    known = Counter(token.name for token in mine)
+    return {each.id: each.name if known[each.name] == 1 else f"{each.name} …{each.last4}" for each in mine}
+
+
 def _people(reader: Reader, wanted: int | None) -> dict[str, Any]:
     """Return whom the records can be filtered by: a list while it is short, and the address of who is asked for."""
     if reader.owner:
@@ -110,7 +119,7 @@ def _people(reader: Reader, wanted: int | None) -> dict[str, Any]:
 def _names(reader: Reader, user_ids: set[int]) -> dict[str, dict[int, str]]:
     """Return what stands for numbers on these pages: one's tokens, or these users and every upstream."""
     if reader.owner:
-        return {"tokens": {token.id: token.name for token in tokens.list_for(reader.owner)}}
+        return {"tokens": token_names(tokens.list_for(reader.owner))}
     return {
         "users": accounts.emails(user_ids),
         "upstreams": {each.id: each.name for each in upstreams.list_all()},

@@ -147,5 +147,7 @@ def test_limits_of_rotated_tokens_lead_to_what_all_of_them_used(app, alice_there
         assert bar[0].a["href"] == "/usage?line=1&model=mod*"
         rows = alice_there.get(bar[0].a["href"]).soup.find("caption", string="Requests").parent.tbody.find_all("tr")
         assert [row.find(attrs={"data-label": "Model"}).get_text() for row in rows] == ["model-a", "model-b"]
+        names = [row.find(attrs={"data-label": "Token"}).get_text(strip=True) for row in rows]
+        assert len(set(names)) == 2 and all(name.startswith("laptop …") for name in names), "both are called laptop"
         if number == 1:
             alice_there.submit("/tokens/1/revoke")
