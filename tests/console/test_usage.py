@@ -11,7 +11,7 @@ from app.extensions import db
 from app.protocol.price import Price, Rates, Tariff, bill
 from app.protocol.record import End
 from app.services import accounts, posting
-from tests.rooms import ADMIN, ALICE
+from tests.rooms import ADMIN, ALICE, filled
 from tests.services.writing import record
 
 PRICE = Price(1, 0.0, Tariff(Rates(input=2_000_000_000, cache_read=1_000_000_000, output=8_000_000_000)))
@@ -72,6 +72,14 @@ def test_filters_stand_in_the_address(busy, query, found):
     page = busy.get(f"/usage?{query}")
     assert models(page) == [f"model-{n}" for n in found]
     assert found or "Nothing fits" in page.text
+
+
+@pytest.mark.parametrize(
+    "query", ["status=500", "status=error", "stream=0", "end=upstream_cut", "model=x", "reason=x", "since=2027-01-15"]
+)
+def test_the_filter_that_is_shown_is_the_filter_there_is(busy, query):
+    form = busy.get(f"/usage?{query}").soup.select_one(".filter form")
+    assert {name: value for name, value in filled(form, {}).items() if value} == dict([query.split("=")])
 
 
 def test_older_ones_are_a_page_away(app, alice_there):
