@@ -33,10 +33,14 @@ SWEEP_S = 2.0
 """What dead workers held is looked for so often: it is free again half a minute after they died."""
 TELL_S = 0.5
 """What chunks come to is told so often."""
-WAIT_S = 0.25
-"""A call waits so long for chunks that were called back, where nothing else is left."""
-RETRY_S = 0.01
+WAIT_S = 0.5
+"""A call waits so long for chunks that were called back, and for what calls that have just ended give back."""
+VAIN_S = 1.0
+"""So long after a call waited in vain nobody waits for the same limit again."""
+RETRY_S = 0.005
+RETRY_MAX_S = 0.08
 LISTEN_S = 60.0
+LISTEN_AGAIN_S = 1.0
 KEEP_S = 86_400
 """How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
 
@@ -58,6 +62,8 @@ class SharedCounters(Counters):
         self._given: list[tuple[str, list[tuple[Want, int]]]] = []
         self._unsure = False
         """Whether the first of them may have been given back already: no answer came."""
+        self._vain: dict[str, float] = {}
+        """When a call last waited for a limit in vain, by its key."""
         self._giving = RLock()
         self._beginnings = SharedBeginnings(client, prefix=PREFIX, giving=lambda: self._giving, hold=self._hold)
         self._wake = Event()
@@ -117,7 +123,7 @@ class SharedCounters(Counters):
 
     def _take_shared(self, call_id: str, wants: list[Want]) -> list[int]:
         known: dict[int, int] = {}
-        until = 0.0
+        until, pause = 0.0, RETRY_S
         while True:
             told = self._ask(call_id, wants, known, again=until > 0)
             if told[0] == "ok":
@@ -130,10 +136,18 @@ class SharedCounters(Counters):
                 if base is not None:
                     known[told[1] - 1] = base
                 continue
-            until = until or time.monotonic() + WAIT_S
-            if told[0] == "full" or time.monotonic() >= until:
+            now = time.monotonic()
+            until = until or now + WAIT_S
+            if now >= until:
+                self._vain[want.key] = now
+            if now >= until or (told[0] == "full" and not self._may_come_back(want, now)):
                 raise Full(want, int(told[2]))
-            gevent.sleep(RETRY_S)
+            gevent.sleep(pause)
+            pause = min(2 * pause, RETRY_MAX_S)
+
+    def _may_come_back(self, want: Want, now: float) -> bool:
+        """Whether to wait for what a call that has just ended gives back; not again where that was in vain just now."""
+        return _falls_away(want) and self._vain.get(want.key, -VAIN_S) <= now - VAIN_S
 
     def _ask(self, call_id: str, wants: list[Want], known: dict[int, int], *, again: bool) -> Any:
         """Ask Redis, and take in the chunks that come with its answer; one who waits for others' asks for none."""
@@ -235,6 +249,8 @@ class SharedCounters(Counters):
 
     def _take_back(self) -> None:
         """Take back what dead workers held, portion by portion until there is no more of it."""
+        now = time.monotonic()
+        self._vain = {key: at for key, at in self._vain.items() if at > now - VAIN_S}
         while self._sweep([], [_now_ms()]) >= SWEPT_AT_ONCE:
             pass
 
@@ -264,7 +280,7 @@ class SharedCounters(Counters):
                             self._wake.set()
             except AWAY:
                 self._listening = False
-                gevent.sleep(RETRY_S * 100)
+                gevent.sleep(LISTEN_AGAIN_S)
 
 
 def _keep(end: int | None, now_ms: int) -> int:

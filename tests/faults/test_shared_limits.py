@@ -74,6 +74,12 @@ def test_of_one_more_than_the_limit_exactly_one_is_refused(shared, sim):
     assert crowd(shared, 61, "events=1") == {200: 60, 429: 1}
 
 
+def test_who_calls_one_after_the_other_is_never_refused_for_the_call_before(shared, sim):
+    limit(shared, concurrent=1)
+    told = Counter(shared.post(CHAT.path, CHAT.asks("events=1", stream=True), who="carol").status for _ in range(300))
+    assert told == {200: 300}
+
+
 def test_far_from_a_limit_few_calls_ask_redis_and_still_exactly_as_many_are_admitted(shared, sim, redis_server):
     limit(shared, requests_minute=400)
     if time.time() % 60 > 30:

@@ -90,6 +90,27 @@ def test_what_one_worker_holds_is_there_for_the_others(workers, client):  # noqa
     assert first.admitted(want(400)) is None
 
 
+@pytest.mark.parametrize("measure", [Measure.CONCURRENT, Measure.DAY])
+def test_what_a_call_gives_back_is_there_for_the_next_at_another_worker(workers, measure):
+    first, second, *_ = workers
+    wanted = want(1, measure=measure)
+    for worker, other in ((first, second), (second, first)) * 5:
+        name = worker.admitted(wanted)
+        worker.give(name, [(wanted, 0)])
+        last = other.admitted(wanted)
+        assert last is not None
+        other.give(last, [(wanted, 0)])
+
+
+def test_where_nothing_comes_back_one_call_waits_and_the_others_are_refused_at_once(workers):
+    first, second, *_ = workers
+    assert first.admitted(want(1))
+    assert second.admitted(want(1)) is None
+    asked = second.asked
+    assert [second.admitted(want(1)) for _ in range(10)] == [None] * 10
+    assert second.asked == asked + 10
+
+
 def test_what_is_free_is_not_told_as_used(workers):
     first, second, *_ = workers
     for _ in range(3):
