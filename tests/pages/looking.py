@@ -22,6 +22,8 @@ CUT = """
 """
 WIDTHS = {"wide": 1440, "phone": 390}
 HEIGHT = 900
+TABLET = {"width": 1024, "height": HEIGHT}
+"""The narrowest window in which no table is cut; below it a table may be moved, and on a phone its rows are cards."""
 LOOKS = (("phone", "light"), ("wide", "dark"), ("phone", "dark"), ("wide", "light"))
 """Every width in every colour scheme."""
 ALL = os.environ.get("REALMS_TEST_LOOKS") == "all"
@@ -72,6 +74,8 @@ class Look:
                 file = re.sub(r"\W+", "-", name) + f".{self.language}.{width}.{scheme}.png"
                 self.page.screenshot(path=Path(SHOTS) / file, full_page=True)
             found += self.axe() if n >= len(given) - seen_by_axe else []
+        self.page.set_viewport_size(TABLET)
+        found += self.page.evaluate(CUT)
         return [f"{name} {self.language}: {line}" for line in found + self.told()]
 
     def violations(self):
