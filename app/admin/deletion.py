@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 
-def ask_or_delete(*, title: str, text: str, back: str, then: str, act: Callable[[], None]) -> ResponseReturnValue:
-    """Answer GET with the question and POST with ``act``."""
+def ask_or_delete(
+    *, title: str, text: str, back: str, then: str, act: Callable[[], None], verb: str = "", said: str = ""
+) -> ResponseReturnValue:
+    """Answer GET with the question and POST with ``act``; ``verb`` and ``said`` where it isn't called deletion."""
     if request.method == "GET":
-        return render_template("admin/delete.html", title=title, text=text, back=back)
+        return render_template("admin/delete.html", title=title, text=text, back=back, verb=verb or _("Delete"))
     try:
         act()
     except FieldError as error:
         flash(str(error), "bad")
         return redirect(back)
-    flash(_("Deleted."), "good")
+    flash(said or _("Deleted."), "good")
     return redirect(then)

@@ -129,6 +129,8 @@ def remove_second_factor(user_id: int) -> ResponseReturnValue:
         back=back,
         then=back,
         act=lambda: _remove_second_factor(user_id),
+        verb=_("Remove"),
+        said=_("Removed."),
     )
 
 

@@ -176,7 +176,9 @@ def test_turning_it_on_signs_this_browser_in_anew(app, alice_there):
 def test_an_administrator_removes_one_after_the_password(app, admin_there, phone_and_codes):
     way = "/admin/users/1/second-factor/remove"
     assert "second factor" in admin_there.get("/admin/users").text
+    assert "Remove" in admin_there.get(way).text
     assert admin_there.submit(way).location == "/admin/users/1"
+    assert "Removed." in admin_there.get("/admin/users/1").text
     Browser(app).sign_in(ALICE)
     assert "user.second_factor_off" in admin_there.get("/admin/audit").text
     assert way not in admin_there.get("/admin/users/1").html
