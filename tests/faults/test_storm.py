@@ -124,7 +124,7 @@ def test_nothing_that_a_client_saw_is_lost(provider, sim, tmp_path, tell, kind, 
             served = assert_accounted(house, since)
             balance = assert_balanced(house)
             tell(
-                f"{kind}, {workers} workers: {killed} killed in {STORM_S} s, {served} calls served, {ids} ids and {ends} ends "
+                f"{kind}, workers: {workers}; {killed} killed in {STORM_S} s, {served} calls served, {ids} ids and {ends} ends "
                 f"seen: none without owner, none without record; sums as the records"
             )
             assert balance["cost"] > 0
