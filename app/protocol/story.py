@@ -16,10 +16,14 @@ from app.protocol.call import Call
 from app.protocol.endpoints import ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 from app.protocol.record import End
-from app.protocol.usage import Usage, from_events
+from app.protocol.usage import Usage, from_events, last_telling
 
 HEAD_MAX = 4 * 1024
 TAIL_MAX = 8 * 1024
+"""Of a long block the last events within so many bytes are kept, for the end to be told by."""
+GATHERED_MAX = 3 * 1024
+"""Of short blocks all are kept until they are this long together; a slow stream would hold a whole tail for ever."""
+LAST_MAX = 1024
 TELLING_MAX = 16
 
 
@@ -60,7 +64,7 @@ class Story:
         block = self._examine_all(block) if self._looks_at_all else self._examine(block)
         if self.shape is Shape.MESSAGES and len(self._head) < HEAD_MAX:
             self._head += block[: HEAD_MAX - len(self._head)]
-        self._tail = _last_events(block) if len(block) > TAIL_MAX else (self._tail + block)[-TAIL_MAX:]
+        self._keep(block)
         return block
 
     def usage(self) -> Usage:
@@ -74,6 +78,14 @@ class Story:
             if isinstance(number, int):
                 return number + 1
         return 0
+
+    def _keep(self, block: bytes) -> None:
+        """Keep of a block what usage and sequence are read from, should it be the last."""
+        if len(block) > GATHERED_MAX:
+            self._tail = _last_events(block, TAIL_MAX)
+            return
+        tail = self._tail + block
+        self._tail = tail if len(tail) <= GATHERED_MAX else _shortened(tail)
 
     @property
     def _looks_at_all(self) -> bool:
@@ -126,10 +138,18 @@ class Story:
             self.revealed.append((kind, object_id))
 
 
-def _last_events(block: bytes) -> bytes:
-    """Return the whole events at a block's end that make up a tail; all of it would lie here as long as the stream."""
-    start, _ = sse.bounds(block, len(block) - TAIL_MAX)
+def _last_events(block: bytes, size: int) -> bytes:
+    """Return the whole events that a block's last ``size`` bytes are of."""
+    if len(block) <= size:
+        return block
+    start, _ = sse.bounds(block, len(block) - size)
     return block[start:]
+
+
+def _shortened(tail: bytes) -> bytes:
+    """Return the last events, behind the last one that tells of usage where that isn't among them."""
+    last, telling = _last_events(tail, LAST_MAX), last_telling(tail)
+    return last if telling in last else telling + last
 
 
 class ResponsesStory(Story):

@@ -113,6 +113,11 @@ def from_events(head: bytes, tail: bytes, *, shape: Shape, whole: bool) -> Usage
     return from_object((begun | told) or ended, whole=whole, tier=tier)
 
 
+def last_telling(block: bytes) -> bytes:
+    """Return the last of a block's events that tells of usage, empty where none does."""
+    return next((event for event in _telling_events_from_the_end(block) if _usage_of(sse.read(event).data)[0]), b"")
+
+
 class _Body(msgspec.Struct):
     usage: Any = None
     service_tier: Any = None
