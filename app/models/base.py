@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """An autoincrementing key: SQLite gives rowids to INTEGER only."""
 UTF8_MAX = 4
 """Bytes of one character, at most."""
+_encode = msgspec.json.Encoder().encode
 
 
 def utcnow() -> datetime:
@@ -48,16 +50,29 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return what makes a moment the driver's; for SQLite text at once, which is a fifth of the work."""
+        return _sqlite_moment if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs its time zone")
-        value = value.astimezone(UTC)
+        value = _in_utc(value)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs its time zone")
+    return moment.astimezone(UTC)
+
+
+def _sqlite_moment(moment: datetime | None) -> str | None:
+    """Return a moment as SQLAlchemy keeps it in SQLite: without its zone."""
+    return None if moment is None else _in_utc(moment).isoformat(" ", "microseconds")[: -len("+00:00")]
 
 
 class Json(TypeDecorator[Any]):
@@ -67,7 +82,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
+        return None if value is None else _encode(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else msgspec.json.decode(value)

@@ -7,10 +7,12 @@ that is slower than its upstream holds that back: nothing more is read before al
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 import structlog
 
+from app.relay.hands import soon
 from app.relay.stream import Stream
 from app.relay.wire import Wire, WireError
 
@@ -53,7 +55,7 @@ class Pump:
                 self._await_upstream()
             elif stream.claims:
                 self._pause()
-                gevent.spawn_raw(self._claim, block)
+                soon(partial(self._claim, block))
             else:
                 self._show(stream.confirm(block))
         except Exception:

@@ -13,12 +13,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from gevent import socket as hub_socket
 from gevent.monkey import get_original
 from gunicorn.http.wsgi import base_environ
 
 from app.api.reading import CONNECTION
+from app.relay.hands import soon
 from app.relay.pump import Pump
 from app.relay.stream import Stream
 from app.relay.wire import Wire, WireError
@@ -188,7 +188,7 @@ class Lean:
     def _pumped(self, visitor: Visitor, response: Response, pump: Pump) -> None:
         """A stream is over; the next request on its connection needs a greenlet again."""
         if pump.whole and not response.closes and self._worker.alive:
-            gevent.spawn_raw(self._serve, visitor)
+            soon(partial(self._serve, visitor))
         else:
             self._close(visitor)
 

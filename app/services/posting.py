@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter, itemgetter
@@ -69,24 +68,27 @@ def post(connection: Connection, notes: list[values.Record], *, again: bool) -> 
     insert_rows(connection, _RECORDS, tuple(_OF_RECORD), rows)
     attempts = [(note.id, n, *_attempt(attempt)) for note in notes for n, attempt in enumerate(note.attempts)]
     insert_rows(connection, _ATTEMPTS, ("record_id", "n", *_OF_ATTEMPT), attempts)
-    _add(connection, map(_summed_of_values, rows))
+    _add(connection, [(note.at, *_summed_of_values(row)) for note, row in zip(notes, rows, strict=True)])
 
 
 def add(connection: Connection, rows: list[Row], *, sign: int = 1) -> None:
     """Add rows of records to every sum that they belong to, or with ``sign`` -1 take them away."""
-    _add(connection, map(_summed_of_row, rows), sign)
+    _add(connection, [(row["at"].timestamp(), *_summed_of_row(row)) for row in rows], sign)
 
 
-def _add(connection: Connection, told: Iterable[tuple[Any, ...]], sign: int = 1) -> None:
-    hours: dict[tuple[Any, ...], list[_Share]] = {}
+def _add(connection: Connection, told: list[tuple[Any, ...]], sign: int = 1) -> None:
+    """``told`` has of each record its moment in seconds since the epoch, and then its columns in _SUMMED."""
+    by_hour: dict[tuple[Any, ...], list[_Share]] = {}
     talks: dict[tuple[int, str], list[_Share]] = {}
     moments: dict[tuple[int, str], list[datetime]] = {}
-    for at, user_id, token_id, model, upstream_id, conversation, *counts in told:
+    for seconds, at, user_id, token_id, model, upstream_id, conversation, *counts in told:
         share = _share(counts)
-        hours.setdefault((hour_of(at), user_id, token_id, model, upstream_id or 0), []).append(share)
+        group = seconds // 3600, user_id, token_id, model, upstream_id or 0
+        by_hour.setdefault(group, []).append(share)
         if conversation:
             talks.setdefault((user_id, conversation), []).append(share)
             moments.setdefault((user_id, conversation), []).append(at)
+    hours = {(datetime.fromtimestamp(n * 3600, UTC), *place): shares for (n, *place), shares in by_hour.items()}
     days: dict[tuple[Any, ...], list[_Share]] = {}
     for (hour, *place), shares in hours.items():
         days.setdefault((day_of(hour), *place), []).extend(shares)
@@ -108,9 +110,9 @@ def _share(counts: list[Any]) -> _Share:
     """Return what one record adds to each of SUMS; its own counts are given in the order of _SUMMED."""
     status, state, fresh, read, written_5m, written_1h, output, reasoning, cost, total_ms = counts
     written = (written_5m or 0) + (written_1h or 0)
-    unpriced = int(cost is None and state != "unknown")
-    tokens = fresh or 0, read or 0, written, output or 0, reasoning or 0
-    return 1, int(status >= 400), *tokens, cost or 0, unpriced, total_ms
+    unpriced = 1 if cost is None and state != "unknown" else 0
+    failed = 1 if status >= 400 else 0
+    return 1, failed, fresh or 0, read or 0, written, output or 0, reasoning or 0, cost or 0, unpriced, total_ms
 
 
 def _sums(shares: dict[_Key, list[_Share]], sign: int) -> dict[_Key, Row]:

@@ -6,7 +6,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from app.relay.patience import Patience, _Worker
+from app.relay.hands import Hand
+from app.relay.patience import Patience
 from app.relay.wire import Silence
 
 
@@ -24,8 +25,8 @@ def test_a_thread_uses_no_other_thread_s():
 
 
 def test_the_first_work_of_a_thread_is_done_as_any_other(monkeypatch):
-    """It finds neither a worker at hand nor a hub."""
-    monkeypatch.setattr(_Worker, "idle", [])
+    """It finds neither an idle hand nor a hub."""
+    monkeypatch.setattr(Hand, "waiting", [])
     with ThreadPoolExecutor(1) as elsewhere:
         assert [elsewhere.submit(lambda: Patience(lambda: 7).begin()).result(5) for _ in range(2)] == [7, 7]
 
