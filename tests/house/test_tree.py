@@ -22,7 +22,6 @@ COVERED_ELSEWHERE = {
     "protocol/call.py": (["contract/test_lifecycle.py"], "values; a token's list of models is held on the wire"),
     "protocol/record.py": (["contract/test_streams.py"], "values; read back as rows of the database"),
     "protocol/tally.py": (["protocol/test_usage.py", "protocol/test_price.py"], "usage objects of every provider"),
-    "protocol/story.py": (["contract/test_bytes.py", "contract/test_streams.py"], "streams of every spelling and end"),
     "relay/attempt.py": (
         ["contract/test_failover.py", "contract/test_errors.py"],
         "every way that an attempt can fail",
