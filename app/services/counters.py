@@ -95,7 +95,7 @@ class Counters:
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
         used, keys = self._used, [want.key for want in wants]
-        if not used.keys() >= set(keys):
+        while not used.keys() >= set(keys):  # a span may end, and be swept, while the database is asked
             self._begin([want for want in wants if want.key not in used])
         alone, after = self._share == 1, []
         for key, want in zip(keys, wants, strict=True):

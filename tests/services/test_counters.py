@@ -68,6 +68,20 @@ def test_what_was_used_before_is_asked_for_once_and_nobody_is_forgotten_meanwhil
     assert len(asked) <= 5
 
 
+def test_a_minute_that_is_over_while_the_sums_are_asked_stops_no_call():
+    counters = Counters()
+
+    def base():
+        counters.sweep(60)  # as another call does, once the minute is over
+        return 3
+
+    minute = want(5, span=Span(0, 60))
+    assert counters.take("a", [minute, want(9, key="money", base=base)]) == [1, 4]
+    counters.give("a", [(minute, 0)])
+    counters.take("b", [minute])
+    assert counters.take("c", [minute, want(9, key="more", base=base)]) == [1, 4]
+
+
 def test_what_is_over_is_forgotten():
     counters = Counters()
     counters.take("a", [want(5, span=Span(0, 60)), want(5, key="for ever")])
