@@ -85,7 +85,8 @@ class Chunks:
             found.append(chunk)
         for want, chunk in zip(wants, found, strict=True):
             chunk.admit(want.amount)
-        self._calls.add(call_id)
+        if any(chunk.falls_away for chunk in found):  # nobody settles a call that is a request and nothing else
+            self._calls.add(call_id)
         return [chunk.used for chunk in found]
 
     def settle(self, call_id: str, settled: list[tuple[Want, int]]) -> bool:

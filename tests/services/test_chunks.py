@@ -134,6 +134,13 @@ def test_money_is_settled_to_what_was_used_and_a_chunk_may_be_overdrawn(workers,
     settled(lambda: number(client) == 8510)
 
 
+def test_of_a_call_that_nobody_settles_nothing_is_remembered(workers):
+    """A read of a stored object is a request and nothing else: it holds no room that it could give back."""
+    calls = [workers[0].admitted(want(1000, measure=Measure.REQUESTS)) for _ in range(9)]
+    assert workers[0].asked < 9
+    assert not [name for name in calls if name in workers[0]._chunks]
+
+
 def test_a_limit_that_is_lowered_holds_at_once(workers):
     for _ in range(3):
         assert workers[0].admitted(want(1000))
