@@ -75,7 +75,9 @@ def read_page(connection: Connection, wanted: Filter, *, after: Cursor | None, l
     rows = list(connection.execute(fitting))
     if len(rows) > limit:
         return Page(rows[:limit], _cursor(rows[limit - 1]))
-    return Page(rows, _cursor(connection.execute(indexed.offset(SCAN - 1).limit(1)).first()))
+    looked_to = _cursor(connection.execute(indexed.offset(SCAN - 1).limit(1)).first())
+    # Records that were written in between have moved that place up, and the last that fit may lie beyond it.
+    return Page(rows, looked_to and min([looked_to, *((row.at, row.id) for row in rows[-1:])]))
 
 
 def every(engine: Engine, wanted: Filter) -> Iterator[list[Any]]:

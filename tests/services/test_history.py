@@ -1,6 +1,8 @@
 """Records a page at a time: every one once, whatever is filtered, and none of anybody else's."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import event, func, select
@@ -78,6 +80,33 @@ def walk(wanted, limit=7):
 def test_every_record_that_fits_comes_once_the_newest_first(many, monkeypatch, wanted, fits, scan):
     monkeypatch.setattr(history, "SCAN", scan)
     assert walk(Filter(user_id=1, **wanted)) == [n for n in reversed(range(100)) if fits(n)]
+
+
+@contextmanager
+def meanwhile(table, deed):
+    """Do something right after each statement that reads a table, as another worker might."""
+
+    reading = [True]
+
+    def after(_connection, _cursor, statement, *_):
+        if reading and statement.startswith("SELECT") and f"FROM {table}" in statement:
+            reading.clear()
+            deed()
+            reading.append(True)
+
+    event.listen(db.engine, "after_cursor_execute", after)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "after_cursor_execute", after)
+
+
+def test_no_record_comes_twice_while_others_are_written(many, monkeypatch):
+    monkeypatch.setattr(history, "SCAN", 9)
+    newer = count(2000)
+    with meanwhile("records", lambda: keep(record(next(newer), at=AT + 999))):
+        seen = walk(Filter(user_id=1, end="completed"), limit=50)
+    assert [n for n in seen if n < 2000] == [*reversed(range(100))]
 
 
 def test_everybodys_records_are_for_whoever_may_see_them(many):
