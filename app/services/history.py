@@ -125,12 +125,11 @@ def prune(days: int) -> int:
         db.session.execute(delete(Record).where(Record.id.in_(ids)))
         db.session.commit()
         count += len(ids)
-    old = (
-        select(ConversationTotal.user_id, ConversationTotal.key).where(ConversationTotal.last_at < border).limit(PRUNE)
-    )
-    while keys := [tuple(row) for row in db.session.execute(old)]:
+    old = ConversationTotal.last_at < border
+    some = select(ConversationTotal.user_id, ConversationTotal.key).where(old).limit(PRUNE)
+    while keys := [tuple(row) for row in db.session.execute(some)]:
         named = tuple_(ConversationTotal.user_id, ConversationTotal.key).in_(keys)
-        db.session.execute(delete(ConversationTotal).where(named))
+        db.session.execute(delete(ConversationTotal).where(named, old))  # not one that was heard of meanwhile
         db.session.commit()
     return count
 

@@ -139,6 +139,16 @@ def test_what_is_old_goes_with_its_attempts_and_the_sums_stay(ctx, monkeypatch):
     assert left == {Record: 5, Attempt: 10, ConversationTotal: 5, Rollup: 10}
 
 
+def test_a_conversation_that_is_heard_of_again_just_then_stays(ctx):
+    now = utcnow()
+    talk = {"conversation": "c" * 32, "cost": 5}
+    keep(record(1, at=(now - timedelta(days=50)).timestamp(), **talk))
+    said = iter([record(2, at=now.timestamp(), **talk)])
+    with meanwhile("conversation_totals", lambda: keep(*said)):
+        history.prune(45)
+    assert db.session.scalars(select(ConversationTotal.cost_nanos)).all() == [10]
+
+
 PLANS = {
     "a user": {"user_id": 1},
     "a user's later page": {"user_id": 1, "page": True},
