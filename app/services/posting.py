@@ -147,6 +147,7 @@ def _raising(dialect: str, table: Any, key: tuple[str, ...]) -> Any:
     more = made.inserted if dialect not in {"postgresql", "sqlite"} else made.excluded
     changes = {name: getattr(table, name) + getattr(more, name) for name in SUMS}
     if table is ConversationTotal:
+        changes["first_at"] = case((more.first_at < table.first_at, more.first_at), else_=table.first_at)
         changes["last_at"] = case((more.last_at > table.last_at, more.last_at), else_=table.last_at)
     if dialect in {"postgresql", "sqlite"}:
         return made.on_conflict_do_update(index_elements=list(key), set_=changes)

@@ -74,6 +74,9 @@ def test_a_conversation_knows_when_it_began_and_when_it_was_last_heard_of(ctx):
     (total,) = rows(ConversationTotal)
     assert (total.requests, total.cost_nanos) == (3, 7)
     assert (total.last_at - total.first_at).total_seconds() == 60
+    post(record(5, conversation="k" * 32, at=base.at - 30))  # it began before the others, and ended after them
+    (total,) = rows(ConversationTotal)
+    assert (total.last_at - total.first_at).total_seconds() == 90
 
 
 def test_what_a_record_becomes_moves_its_sums_along(ctx):
