@@ -23,8 +23,10 @@ def complete(
 ) -> values.Record | None:
     """Give the record that made a response its usage and cost, and every sum its share; one that is known stays.
 
-    Return what was changed.
+    Return what was changed: nothing where the usage names no count, for what is unknown is not free.
     """
+    if usage.state is UsageState.UNKNOWN:
+        return None
     made_by = (
         select(OwnedObject.call_id)
         .where(

@@ -104,6 +104,13 @@ def test_usage_that_is_known_is_never_replaced(book):
     assert rows()[0].input_tokens == 7
 
 
+def test_usage_that_says_nothing_we_know_costs_nobody_knows_what(book):
+    pending(book)
+    book.ledger._complete(book.people.alice, "resp_1", from_object({"total_tokens": 9}))
+    (row,) = rows()
+    assert (row.usage_state, row.cost_nanos) == ("unknown", None)
+
+
 @pytest.mark.parametrize(("who", "object_id"), [("bob", "resp_1"), ("alice", "resp_2")])
 def test_nobody_else_and_no_other_object_completes_a_record(book, who, object_id):
     pending(book)
