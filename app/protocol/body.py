@@ -10,8 +10,9 @@ from app.protocol.call import Call
 from app.protocol.endpoints import Kind, ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 
-TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
-"""The states of a response that nothing follows."""
+UNENDED = ("queued", "in_progress")
+TERMINAL = ("completed", "incomplete", "failed", "cancelled")
+"""The states of a response that nothing follows. No sets: what an upstream calls a status may be anything."""
 
 Revealed = list[tuple[ObjectKind, str]]
 

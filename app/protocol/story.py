@@ -171,7 +171,8 @@ class ResponsesStory(Story):
         if self._stores and isinstance(data.response, dict):
             self._reveal(ObjectKind.RESPONSE, data.response.get("id"))
             if self.end is not None:
-                for item in data.response.get("output") or ():
+                output = data.response.get("output")
+                for item in output if isinstance(output, list) else ():
                     self._reveal(ObjectKind.ITEM, item.get("id") if isinstance(item, dict) else None)
         return self._renamed(raw, event)
 

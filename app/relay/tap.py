@@ -139,7 +139,7 @@ def _as_kept(call: Call, link: Link) -> Call:
 
 
 def _end_of(told: bodies.Told) -> End:
-    return End.PENDING if told.status in {"queued", "in_progress"} else End.COMPLETED
+    return End.PENDING if told.status in bodies.UNENDED else End.COMPLETED
 
 
 def _reason(body: bytes) -> str:

@@ -40,7 +40,6 @@ COVERED_ELSEWHERE = {
         ["contract/test_references.py", "contract/test_ownership.py"],
         "where each call goes, seen at the provider",
     ),
-    "relay/tap.py": (["contract/test_bytes.py", "contract/test_streams.py"], "every kind of answer, as clients get it"),
     "services/allowances.py": (["cli/test_limits.py", "contract/test_limits.py"], "set by command, held on the wire"),
     "services/trial.py": (["contract/test_trial.py"], "streams of real shape, from the simulated provider"),
     "services/doubts.py": (["admin/test_overview.py"], "what is wrong, as administrators are told"),

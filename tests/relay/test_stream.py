@@ -1,11 +1,13 @@
 """The stream: whatever the cuts of the upstream, whole events and the same bytes come out, up to the terminal event."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol.call import Call, Caller
-from app.protocol.endpoints import BY_NAME
+from app.protocol.endpoints import BY_NAME, ObjectKind
 from app.protocol.record import End
 from app.protocol.story import STORIES
 from app.relay.stream import Stream
@@ -129,6 +131,18 @@ def test_a_call_is_settled_before_its_last_event_goes_out(name):
     assert kept.settled is None
     assert next(stream) == spelled(name, "usual")
     assert kept.settled is not None
+
+
+@pytest.mark.parametrize("output", ["5", "true", '"x"', '{"id":"msg_1"}', '[5,{"id":[]}]', "null"])
+def test_output_of_any_kind_is_passed_on(output):
+    call = Call(id="1", request_id="1", endpoint=BY_NAME["responses.create"], caller=CALLER, stream=True, stores=True)
+    data = b'event: response.completed\ndata: {"response":{"id":"resp_1","output":%b}}\n\n' % output.encode()
+    owned, kept, live = [], Kept(), Live(None, write_s=60, total_s=60)
+    registry = SimpleNamespace(claim=lambda _call, _place, ids: owned.extend(ids))
+    story, watch = STORIES[call.endpoint.shape](call), Watch(write_s=60, total_s=60)
+    assert [*Stream(call, Cuts(data), story, registry=registry, watch=watch, live=live, trace=kept)] == [data]
+    assert owned == [(ObjectKind.RESPONSE, "resp_1")]
+    assert kept.settled == (End.COMPLETED, len(data))
 
 
 @kinds
