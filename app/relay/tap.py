@@ -83,16 +83,24 @@ class Tap:
         told = link.told or bodies.read(body)
         if told is None:
             raise RelayError(Problem.UPSTREAM, "The upstream did not answer with a JSON object.")
+        usage = from_object(told.usage, tier=told.service_tier)
         revealed = bodies.revealed(_as_kept(call, link), told)
         if revealed:
-            self._registry.claim(call, link.place, revealed)
-        usage = from_object(told.usage, tier=told.service_tier)
+            self._claim(call, link, revealed, usage=usage, trace=trace)
         if link.model and call.model and isinstance(told.model, str) and told.model != call.model:
             body = bodies.with_model(body, call.model)
         self._settle_background(call, told, usage)
         trace.sent(body)
         trace.settle(_end_of(told), status=link.status, usage=usage)
         return body
+
+    def _claim(self, call: Call, link: Link, revealed: bodies.Revealed, *, usage: Usage, trace: Trace) -> None:
+        """Make the caller the owner of what an answer shows; one that can't be shown has been paid for all the same."""
+        try:
+            self._registry.claim(call, link.place, revealed)
+        except RelayError as error:
+            trace.settle(End.REFUSED, status=error.status(call.endpoint.protocol), usage=usage, reason=error.code)
+            raise
 
     def _settle_background(self, call: Call, told: bodies.Told, usage: Usage) -> None:
         """An owner who reads a background response that has come to its end brings its usage with it."""

@@ -8,6 +8,7 @@ import pytest
 
 from app.protocol.call import Call, Caller, Place
 from app.protocol.endpoints import BY_NAME
+from app.protocol.errors import Problem, RelayError
 from app.protocol.record import End
 from app.relay.tap import Tap
 from app.relay.trace import Trace
@@ -50,7 +51,11 @@ def ledger():
     return Ledger()
 
 
-def shown(name, ledger, **members):
+def away(*_):
+    raise RelayError(Problem.OVERLOADED, "Realms can't look up stored objects now; try again.")
+
+
+def shown(name, ledger, claim=lambda *_: None, **members):
     """What the client gets; raises as the relay does, which settles what is not settled then."""
     call = Call(
         id="1", request_id="r", endpoint=BY_NAME[name], caller=CALLER, model="m", stores=True, started=time.monotonic()
@@ -58,8 +63,19 @@ def shown(name, ledger, **members):
     watch, trace = Watch(write_s=60, total_s=60), Trace(call, ledger)
     trace.attempted(PLACE, model="", since=call.started, status=200)
     live = Live(None, write_s=60, total_s=60)
-    tap = Tap(SimpleNamespace(claim=lambda *_: None), ledger, watch)
-    return b"".join(tap.reply(call, Answered(**members), live=live, trace=trace).body)
+    tap = Tap(SimpleNamespace(claim=claim), ledger, watch)
+    try:
+        return b"".join(tap.reply(call, Answered(**members), live=live, trace=trace).body)
+    finally:
+        trace.settle(End.REFUSED, status=503)
+
+
+def test_an_answer_that_cannot_be_shown_has_cost_what_it_tells(ledger):
+    with pytest.raises(RelayError) as refused:
+        shown("responses.create", ledger, claim=away, id="resp_1", status="completed", usage=USAGE)
+    (record,) = ledger.settled
+    assert (record.usage.input, record.usage.output) == (7, 8)
+    assert (record.end, record.status, record.reason) == (End.REFUSED, 503, refused.value.code)
 
 
 @pytest.mark.parametrize("status", [{"code": 0}, ["completed"], 5, True, None, "completed"])
