@@ -1,4 +1,4 @@
-"""Refuses forged state changes before any view runs: other sites' requests, and forms without our token."""
+"""Refuses before any view runs: odd addresses, and forged state changes: other sites', and forms without our token."""
 
 from __future__ import annotations
 
@@ -29,10 +29,17 @@ def in_a_room_of_people() -> bool:
 
 
 def init_app(app: Flask) -> None:
-    """Check every state change of the rooms."""
+    """Check every address and every state change of the rooms."""
     # Our hook calls csrf.protect() itself, so that machines are left out and a foreign site is told apart (403).
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
+    app.before_request(refuse_odd_addresses)
     app.before_request(refuse_forgeries)
+
+
+def refuse_odd_addresses() -> None:
+    """Abort with 400 for a NUL in an address: no text that is kept has one, and PostgreSQL refuses the question."""
+    if in_a_room_of_people() and any("\0" in text for text in (request.path, *request.args.values())):
+        abort(400)
 
 
 def refuse_forgeries() -> None:

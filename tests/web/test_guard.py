@@ -76,3 +76,28 @@ def test_alice_is_alice(app, alice_there):
     alice_there.submit("/account", {"locale": "zh_Hans"}, action="/account/language")
     with app.app_context():
         assert accounts.by_email(ALICE).locale == "zh_Hans"
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/usage?model=%00",
+        "/usage?after=1800000000000000-%00",
+        "/usage?id=a%00",
+        "/usage/a%00",
+        "/usage/requests.csv?reason=%00",
+        "/admin/requests?conversation=a%00",
+        "/admin/users?after=%00",
+        "/admin/audit?actor=%00abc",
+        "/admin/objects?object_id=%00",
+    ],
+)
+def test_an_address_with_what_a_text_never_has_is_refused_on_every_database(admin_there, address):
+    page = admin_there.get(address)
+    assert page.status == 400
+    assert page.soup.h1.get_text() == "That request can't be read"
+
+
+def test_a_stranger_learns_nothing_by_it(stranger):
+    assert stranger.get("/admin/users?after=%00").location.startswith("/login")
