@@ -3,6 +3,9 @@
 For each limit there are three keys: the number of all that is used, reserved or held in a chunk; who holds room that
 nobody uses (``realms:free:``, by worker); and what each worker's chunk comes to (``realms:chunk:``: ``h`` of what it
 holds, ``t`` of what it has told was used, ever). What a call or a worker holds falls away with its lease.
+
+What a call reserves and uses is passed on as it was told, not as a number of Lua's: those are floats, exact to 2^53,
+and Redis refuses one from 10^17 on, which is "1e+17" there.
 """
 
 TAKE = """
@@ -20,8 +23,8 @@ for i, key in ipairs(KEYS) do
       redis.call('DEL', 'realms:begins:' .. key)
     end
   end
-  used[i] = tonumber(value)
-  if used[i] + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
+  used[i] = value
+  if tonumber(value) + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
     if redis.call('EXISTS', 'realms:free:' .. key) == 0 then return {'full', i, value} end
     redis.call('PUBLISH', recall, key)
     return {'wait', i, value}
@@ -32,8 +35,8 @@ at = 5
 for i, key in ipairs(KEYS) do
   local amount, most, keep, falls = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 3], ARGV[at + 4] == '1'
   redis.call('SET', key, used[i], 'NX')
-  used[i] = redis.call('INCRBY', key, amount)
-  if falls then redis.call('HSET', 'realms:lease:' .. call, key, amount) end
+  used[i] = redis.call('INCRBY', key, ARGV[at])
+  if falls then redis.call('HSET', 'realms:lease:' .. call, key, ARGV[at]) end
   local chunk = math.min(tonumber(ARGV[at + 5]), math.floor((most - used[i]) / 20))
   granted[i] = 0
   if chunk >= 2 * amount then
@@ -63,11 +66,12 @@ back."""
 GIVE = """
 local lease, again = 'realms:lease:' .. ARGV[1], ARGV[2] == '1'
 for i, key in ipairs(KEYS) do
-  local amount, used = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+  local amount, used = ARGV[2 * i + 1], ARGV[2 * i + 2]
   local held, into = redis.call('HEXISTS', lease, key) == 1, key
   if redis.call('EXISTS', key) == 0 then into = 'realms:begins:' .. key end
   if (held or not again) and redis.call('EXISTS', into) == 1 then
-    redis.call('INCRBY', into, held and used - amount or used)
+    redis.call('INCRBY', into, used)
+    if held then redis.call('DECRBY', into, amount) end
   end
 end
 redis.call('DEL', lease)

@@ -180,3 +180,18 @@ def test_what_redis_has_forgotten_is_not_taken_back_from_others(workers, client)
     workers[0].give("old", [(want(1), 0), (want(99, 30, key="money", measure=Measure.DAY), 5)])
     give_back(workers[0])
     assert (client.get("realms:limit:k"), client.get("realms:limit:money")) == ("1", "35")
+
+
+def test_an_amount_of_any_size_is_counted_to_the_last_of_it(workers, client):
+    """A caller may ask for as much as there are numbers, where the limit is as high."""
+    one, two, *_ = workers
+    most, amount = 2 * 10**18, 15 * 10**17 + 1
+    money = want(most, amount, measure=Measure.TOTAL, base=lambda: 1)
+    assert one.take("a", [money])
+    assert client.get("realms:limit:k") == f"{amount + 1}"
+    with pytest.raises(Full):
+        two.take("b", [money])
+    one.give("a", [(money, 7)])
+    give_back(one)
+    assert client.get("realms:limit:k") == "8"
+    assert one._breaker.closed and two._breaker.closed
