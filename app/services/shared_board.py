@@ -131,6 +131,7 @@ class SharedBoard:
         except AWAY as error:
             self._breaker.failed(error)
             self._waiting = {(news.topic, news.key): news for news in told} | self._waiting
+            self._released = released + self._released
 
     # -- listening ----------------------------------------------------------------------------------------------------
     def _listen_for_ever(self) -> None:

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+import redis
 
 from tests.live import ROOT, free_port, until
 
@@ -109,6 +110,15 @@ def test_a_claim_is_one_workers_alone(pair):
     assert other.ask("claim", "u:1") == "False"
     one.ask("release", "u:1")
     took(lambda: other.ask("claim", "u:1") == "True")
+
+
+def test_what_is_given_up_while_redis_is_away_is_free_afterwards(pair, server):
+    one, _ = pair
+    assert one.ask("claim", "u:1") == "True"
+    with redis.Redis(port=server[1]) as client:
+        client.client_pause(500)  # what is asked meanwhile and given up is never done
+        one.ask("release", "u:1")
+        until(lambda: not client.exists("realms:board:claim:u:1"), seconds=5)
 
 
 def test_who_comes_later_begins_with_what_still_holds(pair, start):
