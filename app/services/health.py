@@ -158,17 +158,18 @@ class Health:
         return True
 
     def _put(self, key: str, rest: Rest) -> None:
-        self.rests[key] = rest
-        if len(self.rests) > RESTS_MAX:
-            self._forget_old()
+        self._keep(key, rest)
         life_s = max(1.0, rest.until - _now()) + (0.0 if rest.fixed else KEPT_S)
         self._tell(key, msgspec.json.encode(rest), life_s)
 
-    def _forget_old(self) -> None:
-        """Drop what is over since long, else what ends first."""
+    def _keep(self, key: str, rest: Rest) -> None:
+        """Keep one, and where there are too many drop those that are over since long, else those that end first."""
+        self.rests[key] = rest
+        if len(self.rests) <= RESTS_MAX:
+            return
         oldest = sorted(self.rests, key=lambda key: self.rests[key].until)
-        for key in oldest[: RESTS_MAX // 10]:
-            del self.rests[key]
+        for old in oldest[: RESTS_MAX // 10]:
+            del self.rests[old]
 
     def _tell(self, key: str, news: bytes, life_s: float) -> None:
         self._board.tell(TOPIC, key, news, life_s=life_s)
@@ -176,7 +177,7 @@ class Health:
 
     def _take(self, key: str, news: bytes) -> None:
         if news:
-            self.rests[key] = _rest.decode(news)
+            self._keep(key, _rest.decode(news))
         else:
             self.rests.pop(key, None)
         self._changed()

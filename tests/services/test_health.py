@@ -156,11 +156,13 @@ def test_workers_agree():
 
 def test_what_many_names_put_in_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "RESTS_MAX", 100)
-    health = fresh()
+    wall = Wall()
+    health, other = fresh(wall.board()), fresh(wall.board())
     for n in range(1000):
         health.failed(f"r:1:{n}", REFUSED, T + n, trial=False)
-    assert len(health.rests) <= 101
-    assert health.state(["r:1:999"], T + 999) is State.OUT
+    for each in (health, other):
+        assert len(each.rests) <= 101
+        assert each.state(["r:1:999"], T + 999) is State.OUT
 
 
 @given(st.lists(st.tuples(st.sampled_from("fsrt"), st.floats(0, 100)), max_size=30))
