@@ -149,6 +149,10 @@ class Counters:
         """Count what nobody has counted."""
         self._used[key] += amount
 
+    def forget(self, key: str) -> None:
+        """Count it no longer here; what was used is asked for again."""
+        self._used.pop(key, None)
+
     def sweep(self, now: float) -> None:
         """Forget what is over."""
         for key in [key for key, end in self._ends.items() if end <= now]:

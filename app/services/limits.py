@@ -7,6 +7,7 @@ was used. What can't be known is never credited: a call of unknown cost keeps wh
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,8 @@ OUTPUT_GUESS = 4096
 CHOSEN_MAX = 10_000
 PAID_MAX = 5_000
 """So many calls that ended are remembered: more than wait for their commit while the database answers."""
+CONVERSATIONS_MAX = 10_000
+"""So many conversations are counted at once in this process; what any other has cost is asked for again."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 _NOTHING: list[tuple[str, str]] = []
 
@@ -62,6 +65,8 @@ class Limits:
         """By token, model, endpoint, and whether there is a conversation: all rules, and those that apply."""
         self._paid: dict[str, list[str]] = {}
         """What of young limits the last calls to end were counted under, by their ids."""
+        self._conversations: OrderedDict[str, None] = OrderedDict()
+        """What conversations are counted under, the last heard of last."""
         self._until = 0.0
         counters.reserved = self._reserved
 
@@ -187,12 +192,30 @@ class Limits:
         if rule.measure is Measure.CONVERSATION:
             cost = self._spent.in_conversation(call.caller.user_id, conversation)
             begun = Begun(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], conversation)
+            self._heard_of(begun.key)
             return Want(rule, begun.key, begun.span, amount, self._base(begun, cost))
         span = self._spans[rule.measure]
         begun = Begun(rule, f"{rule.key}:{span.start}", span)
         spent = self._base(begun, self._spent.under(rule, span) if rule.money else None)
         self._counted[rule.key] = begun.key, span, spent
         return Want(rule, begun.key, span, amount, spent)
+
+    def _heard_of(self, key: str) -> None:
+        """Take note of a conversation; of too many the one goes that was not heard of for longest, if none of it runs.
+
+        Clients name them as they like, and they have no end after which they would be forgotten.
+        """
+        known = self._conversations
+        known[key] = None
+        known.move_to_end(key)
+        for _ in range(2):  # one more goes where one had to stay
+            if len(known) <= CONVERSATIONS_MAX:
+                return
+            oldest, _none = known.popitem(last=False)
+            if self._reserved(oldest):
+                known[oldest] = None
+            else:
+                self._counters.forget(oldest)
 
     def _base(self, begun: Begun, spent: Callable[[], int] | None) -> Callable[[], int] | None:
         if not begun.rule.is_young(self._until):

@@ -236,6 +236,25 @@ def test_reads_and_counts_of_tokens_are_requests_and_cost_nothing():
     assert used(limits) == {"requests_minute": 2, "concurrent": 1}
 
 
+def test_conversations_that_nobody_goes_on_with_are_forgotten_and_asked_for_again(monkeypatch):
+    """A client may name a new one with every call."""
+    monkeypatch.setattr("app.services.limits.CONVERSATIONS_MAX", 10)
+    limits, caller = limits_of(rule(Measure.CONVERSATION, DOLLAR), spent=5)
+    runs = call_of(caller)
+    limits.acquire(runs, "a" * 32)
+    for n in range(100):
+        call = call_of(caller)
+        limits.acquire(call, f"{n:032x}")
+        settle(limits, call, cost=7)
+    counts = limits._counters._used
+    assert len(counts) <= 11
+    assert list(counts.values())[-1] == 12
+    settle(limits, runs, cost=7)
+    assert counts[f"{caller.rules[0].key}:{'a' * 32}"] == 12
+    limits.acquire(call_of(caller), f"{0:032x}")
+    assert counts[f"{caller.rules[0].key}:{0:032x}"] > 5
+
+
 def test_a_limit_on_conversations_counts_each_alone():
     limits, caller = limits_of(rule(Measure.CONVERSATION, DOLLAR // 10))
     bound = {"max_output_tokens": 9000, "input": ""}
