@@ -50,13 +50,13 @@ class Late:
         return next(self._pieces)
 
     def close(self) -> None:
-        """Called by the server, always. An opening that still goes on ends with its client."""
+        """Called by the server, always. An opening that goes on, or that nobody came back for, ends with its client."""
         if self._stream is not None:
             self._stream.close()
             return
         if not self._opening.over:
             self._live.end(Cut.CLIENT_LEFT)
-            self._opening.then(Link.close)
+        self._opening.then(Link.close)
         end = ENDS.get(self._live.cut, End.CLIENT_LEFT) if self._live.cut else End.CLIENT_LEFT
         self._trace.settle(end, status=CLIENT_LEFT_STATUS)
         self._watch.leave(self._live)

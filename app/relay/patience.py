@@ -55,8 +55,10 @@ class Patience(Generic[_T]):
         return self._outcome() if self.over else None
 
     def then(self, action: Callable[[_T], None]) -> None:
-        """Do this with what comes of the work, once it does; nothing if it fails."""
+        """Do this with what comes of the work, at once if it has come; nothing if it fails."""
         self._after = action
+        if self.over and self._error is None:
+            action(self._outcome())
 
     def _outcome(self) -> _T:
         if self._error is not None:

@@ -28,10 +28,6 @@ COVERED_ELSEWHERE = {
     ),
     "relay/connect.py": (["contract/test_failover.py"], "every fault before and after the commit point"),
     "relay/drain.py": (["faults/test_drain.py"], "needs a master that stops its workers"),
-    "relay/late.py": (
-        ["server/test_lean.py"],
-        "streams whose upstream thinks for long, on both ways through the server",
-    ),
     "relay/link.py": (["contract/test_errors.py", "faults/test_leaving.py"], "answers that break, by fault and by cut"),
     "relay/listing.py": (["contract/test_chat_list.py"], "pages over several upstreams that can be away"),
     "relay/ports.py": (["contract/test_lifecycle.py"], "signatures without behaviour, checked by mypy"),
