@@ -16,6 +16,7 @@ from app.services.snapshot import ModelEntry
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 1000
+LIMIT_DIGITS = 9
 
 
 def add_rules(blueprint: Blueprint) -> None:
@@ -61,7 +62,7 @@ def _anthropic(name: str, entry: ModelEntry) -> dict[str, Any]:
 def _anthropic_page(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one page by Anthropic's cursors (``after_id``, ``before_id``, ``limit``)."""
     limit = request.args.get("limit", str(LIMIT_DEFAULT))
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= LIMIT_MAX:
+    if not limit.isdecimal() or len(limit) > LIMIT_DIGITS or not 1 <= int(limit) <= LIMIT_MAX:
         raise RelayError(Problem.INVALID_VALUE, f"'limit' must be 1 to {LIMIT_MAX}.", param="limit")
     names = [entry["id"] for entry in entries]
     start, end = 0, len(entries)

@@ -20,6 +20,8 @@ from app.relay.watch import Live, Watch
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
+LIMIT_DIGITS = 9
+"""A number of more digits is no limit, whatever zeros it begins with: to read a long one costs much, or fails."""
 FIELDS_MAX = 100
 AT_ONCE = 8
 OBJECT_MAX = 16 * 1024 * 1024
@@ -122,7 +124,7 @@ def _read_query(query: str) -> _Query:
     if order not in {"asc", "desc"}:
         raise RelayError(Problem.INVALID_VALUE, "'order' must be asc or desc.", param="order")
     limit = values.get("limit", str(LIMIT_DEFAULT))
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= LIMIT_MAX:
+    if not limit.isdecimal() or len(limit) > LIMIT_DIGITS or not 1 <= int(limit) <= LIMIT_MAX:
         raise RelayError(Problem.INVALID_VALUE, f"'limit' must be 1 to {LIMIT_MAX}.", param="limit")
     return _Query(values.get("after"), int(limit), order == "desc", values.get("model"))
 

@@ -188,6 +188,8 @@ def test_a_disabled_upstream_fails_the_page_and_a_deleted_ones_objects_leave_the
         "limit=x",
         "limit=1e1",
         f"limit={'9' * 5000}",
+        "limit=0000000010000",
+        f"limit=000000001{'0' * 5000}",
         "order=up",
         "&".join(["a=b"] * 101),
     ],
