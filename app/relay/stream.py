@@ -148,16 +148,15 @@ class Stream:
 
     def _examined(self, data: bytes) -> bytes:
         """Return the whole events in what was read. Raises ``RelayError`` when the stream can't go on."""
-        if not data:
-            return self._at_its_end()
+        block = self._told_in(data) if data else self._at_its_end()
+        return self._in_our_words(block) if self._story.end is End.FAILED else block
+
+    def _told_in(self, data: bytes) -> bytes:
         try:
             block = self._splitter.feed(data)
         except EventTooLargeError:
             raise RelayError(Problem.UPSTREAM, "The upstream sent an event over 16 MiB.") from None
-        if not block:
-            return b""
-        block = self._story.take(block)
-        return self._in_our_words(block) if self._story.end is End.FAILED else block
+        return self._story.take(block) if block else b""
 
     def _in_our_words(self, block: bytes) -> bytes:
         """Return a block that ends with a failure; one of our account is told in our words, which name nobody."""

@@ -278,6 +278,22 @@ def test_an_error_event_about_the_providers_account_is_told_in_our_words(house, 
     assert_recorded(house, got, status=200, end="failed")
 
 
+@pytest.mark.acceptance("E-12")
+@talks
+def test_an_error_event_that_lacks_its_blank_line_is_told_in_our_words_too(house, sim, talk):
+    options = f"events=5,fault=error_after:4:401,fault=no_length,fault=same_id:{talk.name}-unended,fault=cut_at"
+    since = sim.count()
+    call(house, talk, f"{options}:9999999")
+    whole = sim.requests(since)[0]["bytes_sent"]
+    got = call(house, talk, f"{options}:{whole - 1:07}")
+    *before, (name, told) = events(got.body)
+    assert len(before) == 4
+    assert name == ("" if talk is CHAT else "error")
+    assert got.request_id in json.dumps(told)
+    assert not [secret for secret in SECRETS if secret in got.body]
+    assert_recorded(house, got, status=200, end="failed")
+
+
 @pytest.mark.acceptance("G-8")
 @talks
 @pytest.mark.parametrize("fault", ["two_terminals", "after_terminal"])
