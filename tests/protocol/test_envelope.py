@@ -175,6 +175,34 @@ def test_a_large_body_is_read_in_time_that_follows_its_size():
     assert perf_counter() - since < 1.0
 
 
+STRANGE = {
+    "space": lambda size: b'{"model": "x",' + b" " * size + b'"input":"y"}',
+    "escaped quotes in a name": lambda size: b'{"model": "x","' + rb"\"" * (size // 2) + b'":1}',
+    "backslashes in a name": lambda size: b'{"model": "x","' + rb"\\" * (size // 2) + b'":1}',
+}
+
+
+@pytest.mark.acceptance("F-10")
+@pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
+def test_a_body_of_much_space_or_of_a_strange_name_is_read_as_quickly(body):
+    """All other calls of the worker wait meanwhile."""
+    large = body(12_000_000)
+    since = perf_counter()
+    parse(large)
+    assert perf_counter() - since < 1.0
+
+
+def test_a_body_of_more_members_than_any_has_is_refused_at_once():
+    most = {str(n): n for n in range(1000)}
+    assert parse(json.dumps(most).encode()).size
+    many = json.dumps({str(n): n for n in range(300_000)}).encode()
+    since = perf_counter()
+    with pytest.raises(RelayError, match="members") as refused:
+        parse(many)
+    assert perf_counter() - since < 1.0
+    assert refused.value.problem is Problem.INVALID_JSON
+
+
 def test_the_decoder_keeps_raw_members_as_the_reader_of_repeats_expects():
     """`parse` relies on this: values come without the space around them, and the last of two stays."""
     members = msgspec.json.decode(b'{"a" : 1 , "a":\t[2 ] }', type=dict[str, msgspec.Raw])
