@@ -13,6 +13,8 @@ from app.protocol.errors import Problem, RelayError
 from app.protocol.search import holds
 
 ITEMS_MEMBERS = ("input", "items")
+ITEMS_MAX = 50_000
+"""Many times more than any conversation has; each one with an id costs a look, during which all other calls wait."""
 CURSORS = frozenset({"after", "before"})
 
 
@@ -28,7 +30,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def references(call: Call) -> list[Reference]:
-    """Return every reference to a stored object. Raises ``RelayError`` (400) for one that isn't a string."""
+    """Return every reference to a stored object, once. Raises ``RelayError`` (400) for one that isn't a string."""
     body = call.body
     if body is None or call.endpoint.protocol is not Protocol.OPENAI or call.endpoint.name.startswith("chat."):
         return []
@@ -41,7 +43,7 @@ def references(call: Call) -> list[Reference]:
         found.append(Reference(ObjectKind.CONVERSATION, conversation, "conversation"))
     for member in ITEMS_MEMBERS:
         found += [Reference(ObjectKind.ITEM, item, member) for item in _item_references(body, member)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _conversation(body: Envelope) -> str | None:
@@ -61,12 +63,13 @@ def _item_references(body: Envelope, member: str) -> list[str]:
     if raw is None or not raw.startswith(b"[") or not _may_hold_id(raw):
         return []
     try:
-        items = [bytes(item) for item in _items.decode(raw)]
+        items = _items.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RelayError(Problem.INVALID_JSON, "The list of items is not valid JSON.") from None
-    return [
-        found for item in items if item.startswith(b"{") and _may_hold_id(item) for found in _referred(item, member)
-    ]
+    if len(items) > ITEMS_MAX:
+        raise RelayError(Problem.INVALID_VALUE, f"'{member}' may hold {ITEMS_MAX} items at most.", param=member)
+    told = (item for item in map(bytes, items) if item.startswith(b"{") and _may_hold_id(item))
+    return [found for item in told for found in _referred(item, member)]
 
 
 def cursors(call: Call) -> list[Reference]:

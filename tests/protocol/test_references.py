@@ -1,6 +1,7 @@
 """Every id of a stored object that a body holds is found, however it is written; nothing else is."""
 
 import json
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def escaped(text, data):
     return "".join(f"\\u{ord(c):04x}" if data.draw(st.booleans()) else c for c in text)
 
 
-@given(ids, ids, st.lists(ids, max_size=4))
+@given(ids, ids, st.lists(ids, max_size=4, unique=True))
 def test_every_reference_of_a_body_is_found(previous, conversation, items):
     body = {
         "input": [{"type": "item_reference", "id": item} if n % 2 else {"id": item} for n, item in enumerate(items)],
@@ -120,3 +121,19 @@ def test_every_endpoint_of_the_responses_api_is_looked_at_and_no_other(endpoint)
 
 def test_a_call_without_a_body_refers_to_nothing():
     assert references(Call(id="c", request_id="r", endpoint=BY_NAME["responses.retrieve"], caller=CALLER)) == []
+
+
+def test_more_items_than_any_conversation_has_are_refused_at_once():
+    """Each item with an id is read, and each reference asked for."""
+    for item in (b'{"id":"a"}', b'{"id":"a","role":"user"}'):
+        body = b'{"input":[%b]}' % b",".join([item] * 600_000)
+        since = perf_counter()
+        with pytest.raises(RelayError, match="items") as refused:
+            found(body)
+        assert perf_counter() - since < 1.0
+        assert (refused.value.problem, refused.value.param) == (Problem.INVALID_VALUE, "input")
+
+
+def test_a_reference_that_stands_many_times_is_asked_for_once():
+    body = {"input": [{"id": "msg_1"}, {"id": "msg_2"}, {"id": "msg_1"}, {"type": "item_reference", "id": "msg_1"}]}
+    assert found(body) == [(ObjectKind.ITEM, "msg_1", "input"), (ObjectKind.ITEM, "msg_2", "input")]
