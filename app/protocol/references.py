@@ -15,6 +15,8 @@ from app.protocol.search import holds
 ITEMS_MEMBERS = ("input", "items")
 ITEMS_MAX = 50_000
 """Many times more than any conversation has; each one with an id costs a look, during which all other calls wait."""
+IMAGE = "image_generation_call"
+"""Without its data an image that an earlier answer made (OpenAI's guide to image generation, "Multi-turn editing")."""
 CURSORS = frozenset({"after", "before"})
 
 
@@ -86,9 +88,17 @@ def _may_hold_id(raw: bytes) -> bool:
 def _referred(raw: bytes, member: str) -> list[str]:
     """Return the id that one item refers to, if it does; read as strictly as a body, so that no two readers differ."""
     item = parse(raw)
-    object_id, kind = item.get("id"), item.get("type")
-    if object_id is None or not (kind == "item_reference" or (kind is None and item.get("role") is None)):
+    object_id = item.get("id")
+    if object_id is None or not _is_reference(item):
         return []
     if not isinstance(object_id, str):
         raise RelayError(Problem.INVALID_TYPE, f"an item's id in '{member}' must be a string.", param=member)
     return [object_id]
+
+
+def _is_reference(item: Envelope) -> bool:
+    """Whether an item with an id stands for one that is kept upstream, and has no content of its own."""
+    kind = item.get("type")
+    if kind == IMAGE:
+        return item.raw("result") in {None, b"null"}
+    return kind == "item_reference" or (kind is None and item.get("role") is None)

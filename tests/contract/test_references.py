@@ -26,6 +26,11 @@ REFERENCES = {
     ),
     "item_reference": (ObjectKind.ITEM, with_input('{"type":"item_reference","id":"ID"}')),
     "a reference without a type": (ObjectKind.ITEM, with_input('{"id":"ID"}')),
+    "an image by its id alone": (ObjectKind.ITEM, with_input('{"type":"image_generation_call","id":"ID"}')),
+    "an image without its data": (
+        ObjectKind.ITEM,
+        with_input('{"type":"image_generation_call","id":"ID","status":"completed","result":null}'),
+    ),
     "a reference with a null type": (ObjectKind.ITEM, with_input('{"id":"ID","type":null}')),
     "an escaped id": (ObjectKind.ITEM, with_input(r'{"type":"item_reference","\u0069\u0064":"ID"}')),
     "an escaped type": (ObjectKind.ITEM, with_input(r'{"\u0074ype":"item\u005freference","id":"ID"}')),

@@ -59,6 +59,8 @@ def test_names_and_values_may_be_written_with_escapes(item, data):
         {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c", "output": "x"},
         {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"},
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aW1hZ2U="},
+        {"type": "image_generation_call", "status": "failed", "result": None},
         {"role": "user", "content": '{"type":"item_reference","id":"msg_1"}'},
         {"role": "user", "content": [{"type": "input_text", "text": "x", "id": "y"}]},
         {"type": "item_reference"},
