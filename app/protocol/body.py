@@ -47,14 +47,14 @@ def revealed(call: Call, told: Told) -> Revealed:
     """Return the ids in an answer that must be owned before it is shown."""
     endpoint = call.endpoint
     if endpoint.lists_items:
-        return _items(told.data)
+        return items(told.data)
     if not call.stores or (endpoint.kind is not Kind.CREATE and told.background is not True):
         return []
     found: Revealed = []
     if endpoint.object is not None and is_revealed_id(told.id):
         found.append((endpoint.object, str(told.id)))
     if endpoint.shape is Shape.RESPONSES:
-        found += _items(told.output)  # of a background response, only its owner's reading shows them
+        found += items(told.output)  # of a background response, only its owner's reading shows them
     return found
 
 
@@ -70,7 +70,8 @@ def with_model(body: bytes, model: str) -> bytes:
     return msgspec.json.encode(members)
 
 
-def _items(entries: Any) -> Revealed:
+def items(entries: Any) -> Revealed:
+    """Return the ids in a list of items, of which an upstream may have made anything."""
     if not isinstance(entries, list):
         return []
     ids = (entry.get("id") for entry in entries if isinstance(entry, dict))

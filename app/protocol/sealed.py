@@ -32,7 +32,7 @@ class Unsealed(NamedTuple):
 
 
 class _Item(msgspec.Struct):
-    type: Any = None
+    type: str | None = None
     role: Any = None
     encrypted_content: Any = None
     signature: Any = None

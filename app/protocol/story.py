@@ -171,9 +171,8 @@ class ResponsesStory(Story):
         if self._stores and isinstance(data.response, dict):
             self._reveal(ObjectKind.RESPONSE, data.response.get("id"))
             if self.end is not None:
-                output = data.response.get("output")
-                for item in output if isinstance(output, list) else ():
-                    self._reveal(ObjectKind.ITEM, item.get("id") if isinstance(item, dict) else None)
+                for kind, item_id in body.items(data.response.get("output")):
+                    self._reveal(kind, item_id)
         return self._renamed(raw, event)
 
 

@@ -137,7 +137,7 @@ def used_up(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
 
 
 def _throttled(headers: Mapping[str, str], error: Mapping[str, Any]) -> Verdict:
-    if code_of(error) in QUOTA_CODES or error.get("type") in QUOTA_CODES:
+    if code_of(error) in QUOTA_CODES or str(error.get("type")) in QUOTA_CODES:
         return used_up(headers, error)
     rest_s = reset_s(headers, error)
     wait = retry_after(headers) or (max(1, round(rest_s)) if rest_s else 1)

@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
 
 def refuse_odd_addresses() -> None:
     """Abort with 400 for a NUL in an address: no text that is kept has one, and PostgreSQL refuses the question."""
-    if in_a_room_of_people() and any("\0" in text for text in (request.path, *request.args.values())):
+    if in_a_room_of_people() and any("\0" in text for text in (request.path, *request.args, *request.args.values(multi=True))):
         abort(400)
 
 

@@ -45,6 +45,12 @@ def test_what_came_with_the_reasoning_loses_the_id_that_says_so():
     assert got["input"] == [USER, CALL, {"role": "assistant", "content": "x"}, search]
 
 
+@pytest.mark.parametrize("odd", [{"type": {}}, {"type": ["thinking"]}, {"type": 5, "id": "x"}], ids=str)
+def test_an_item_whose_type_is_no_word_is_left_to_its_provider_with_all_others(odd):
+    assert left("responses.create", {"input": [USER, REASONING, odd]}) is None
+    assert left("messages.create", {"messages": [said(THOUGHT, odd)]}) is None
+
+
 def test_thoughts_go_and_what_was_said_stays():
     got = left("messages.create", {"messages": [USER, said(THOUGHT, TEXT), said(REDACTED), USER]})
     assert got["messages"] == [USER, said(TEXT), USER]
