@@ -30,6 +30,11 @@ class Body(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    @property
+    def left(self) -> int:
+        """How much of it nobody has taken from the connection."""
+        return self._left
+
     def readinto(self, into: WriteableBuffer) -> int:
         """Read some of it; 0 at its end. Raises ``TimeoutError`` or ``WireError``."""
         view = memoryview(into).cast("B")

@@ -11,7 +11,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gevent import socket as hub_socket
 from gevent.monkey import get_original
@@ -23,6 +23,7 @@ from app.relay.pump import Pump
 from app.relay.stream import Stream
 from app.relay.wire import Wire, WireError
 from app.server import head as heads
+from app.server import leftovers
 from app.server.body import Body
 from app.server.response import Response
 
@@ -155,6 +156,8 @@ class Lean:
         environ["wsgi.input"] = body
         response = Response(head.environ["REQUEST_METHOD"], closes=head.closes or not self._worker.alive)
         result = self._app(environ, response.start)
+        left = _left_of(body)
+        response.closes = response.closes or left > leftovers.SMALL
         if isinstance(result, Stream) and result.wire is not None:
             return self._pump(visitor, response, result, result.wire)
         try:
@@ -162,11 +165,13 @@ class Lean:
         finally:
             if hasattr(result, "close"):
                 result.close()
-        if response.closes:
+        if not response.closes:
+            _read_past(body)
+        elif left:
+            self._part(visitor)
+        else:
             self._close(visitor)
-            return False
-        _read_past(body)
-        return True
+        return not response.closes
 
     def _body(self, visitor: Visitor, head: Head, behind: bytes) -> io.BytesIO | io.BufferedReader:
         """Return the body; one that isn't whole yet stays on the socket until someone reads it."""
@@ -199,6 +204,14 @@ class Lean:
             visitor.wire.write_now(FAILED)
         self._close(visitor)
 
+    def _part(self, visitor: Visitor) -> None:
+        """End a connection whose client still sends; what it hasn't read yet of the answer would be lost in a reset."""
+        self._watch.forget(visitor.sock)
+        visitor.wire.let_go()
+        with hub_socket.socket(fileno=visitor.sock.detach()) as client:
+            leftovers.take_away(client)
+        self._connections.count -= 1
+
     def _close(self, visitor: Visitor) -> None:
         self._watch.forget(visitor.sock)
         visitor.wire.close()
@@ -218,6 +231,11 @@ def _send(wire: Wire, response: Response, pieces: Iterable[bytes]) -> None:
     rest = (begun if sent else response.head()) + response.last
     if rest:
         wire.write(rest)
+
+
+def _left_of(body: io.BytesIO | io.BufferedReader) -> int:
+    """Return how much of a body is still to come over the connection."""
+    return 0 if isinstance(body, io.BytesIO) else cast("Body", body.raw).left
 
 
 def _read_past(body: io.BufferedIOBase) -> None:

@@ -195,6 +195,20 @@ def test_a_body_that_comes_byte_by_byte_for_ever_is_refused(provider, tmp_path):
                     assert sent < len(BODY) - 1
 
 
+@pytest.mark.acceptance("F-3")
+def test_a_refused_call_whose_body_never_ends_is_answered_and_hung_up_on(houses):
+    """Whoever sends as fast as it is read would otherwise keep the worker to itself, and needs no token for it."""
+    for house in houses:
+        endless = request("sk_nobodys", JSON, f"Content-Length: {1 << 49}")
+        with socket.create_connection(("127.0.0.1", house.port), timeout=10) as sock:
+            sock.sendall(endless)
+            assert sock.recv(100).startswith(b"HTTP/1.1 401")
+            since = time.monotonic()
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                while time.monotonic() < since + 10:
+                    sock.sendall(b" " * (1 << 20))
+
+
 def test_nothing_broke_in_either(houses):
     for house in houses:
         assert "Traceback" not in house.log.read_text()
