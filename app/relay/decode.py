@@ -13,6 +13,7 @@ _ZSTD_STEP = 256
 """Bytes taken in at once: a block takes four at least and makes 128 KiB at most, so no more than 8 MiB come out."""
 _ZLIB_EITHER = 47
 """zlib's ``wbits`` for "gzip or zlib, as the header says"."""
+FOLLOWED = "something follows the compressed body"
 
 
 class DecodeError(Exception):
@@ -31,7 +32,7 @@ class Inflater:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what ``data`` holds, at most 1 MiB at a time. Raises ``DecodeError``."""
-        while data:
+        while data and not self._zlib.eof:  # zlib would keep all that comes later
             try:
                 piece = self._zlib.decompress(data, PIECE)
             except zlib.error:
@@ -45,9 +46,18 @@ class Inflater:
         """Whether the compressed stream came to its own end."""
         return self._zlib.eof
 
+    @property
+    def followed(self) -> bool:
+        """Whether something came behind that end."""
+        return bool(self._zlib.unused_data)
+
 
 def decompress(body: bytes, encoding: str, *, limit: int) -> bytes:
-    """Return a whole body, undone. Raises ``DecodeError``, or ``TooLargeError`` past ``limit`` bytes."""
+    """Return a whole body, undone. Raises ``DecodeError``, or ``TooLargeError`` past ``limit`` bytes.
+
+    What follows the end of the compressed stream, another one included, is refused: to leave it out would be to change
+    what was sent, and to undo a million tiny streams takes seconds in which nobody else is served.
+    """
     if encoding == "zstd":
         return _unzstd(body, limit)
     inflater = Inflater()
@@ -59,6 +69,8 @@ def decompress(body: bytes, encoding: str, *, limit: int) -> bytes:
         pieces.append(piece)
     if not inflater.finished:
         raise DecodeError("the compressed body is cut short")
+    if inflater.followed:
+        raise DecodeError(FOLLOWED)
     return b"".join(pieces)
 
 
@@ -75,5 +87,7 @@ def _unzstd(body: bytes, limit: int) -> bytes:
             raise TooLargeError
         pieces.append(piece)
         if undo.eof:
+            if undo.unused_data or start + _ZSTD_STEP < len(body):
+                raise DecodeError(FOLLOWED)
             return b"".join(pieces)
     raise DecodeError("the compressed body is cut short")

@@ -52,6 +52,26 @@ def test_a_body_cut_short_is_refused(encoding):
 
 
 @encodings
+@pytest.mark.parametrize("more", [b"x", b"\0", None], ids=["junk", "padding", "another"])
+def test_a_body_behind_which_something_follows_is_refused_not_cut(encoding, more):
+    packed = PACKERS[encoding](b"one")
+    assert decompress(packed, encoding, limit=LIMIT) == b"one"
+    with pytest.raises(DecodeError):
+        decompress(packed + (more or packed), encoding, limit=LIMIT)
+
+
+def test_what_comes_behind_the_end_of_a_stream_is_not_kept():
+    inflater = Inflater()
+    assert b"".join(inflater.feed(gzip.compress(b"one"))) == b"one"
+    tracemalloc.start()
+    for _ in range(20):
+        assert list(inflater.feed(bytes(1_000_000))) == []
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+@encodings
 def test_the_limit_is_the_last_size_that_passes(encoding):
     assert len(decompress(PACKERS[encoding](bytes(LIMIT)), encoding, limit=LIMIT)) == LIMIT
     with pytest.raises(TooLargeError):
