@@ -65,6 +65,8 @@ class Listing:
         upstream can't be asked.
         """
         query = _read_query(call.query)
+        if query.model is not None and not query.model.isprintable():  # none has such a name: see ``views``
+            return _page([], more=False)
         wanted = query.limit + 1  # one more than is shown: only an object that is still there counts as "more"
         found: list[tuple[str, bytes]] = []
         after, begun = query.after, False

@@ -80,6 +80,7 @@ def test_the_model_filter_is_by_the_name_that_was_asked_for(house, erin):
     assert page(house, "model=sim-1&limit=1")["has_more"]
     assert ids(page(house, f"model=sim-1&after={erin[0]}")) == [erin[4]]
     assert ids(page(house, "model=nothing")) == []
+    assert ids(page(house, "model=%00")) == [], "no database is asked for what it can't keep"
 
 
 @pytest.mark.acceptance("B-7")
