@@ -90,10 +90,16 @@ class House:
     settings: Settings
     started: bool = False
 
-    def start(self, alive: Callable[[], bool] = lambda: True, close_idle: Callable[[], None] = lambda: None) -> None:
+    def start(
+        self,
+        alive: Callable[[], bool] = lambda: True,
+        close_idle: Callable[[], None] = lambda: None,
+        close_all: Callable[[], None] = lambda: None,
+    ) -> None:
         """Begin to work, in this worker's hub.
 
-        ``alive`` tells whether the server wants the worker to live on, ``close_idle`` ends connections without a call.
+        ``alive`` tells whether the server wants the worker to live on, ``close_idle`` ends connections without a call,
+        ``close_all`` every one.
         """
         if self.started:
             return
@@ -102,7 +108,7 @@ class House:
         self.pen.start()
         self.egress.start()
         self.watch.start()
-        self.drain.start(alive, close_idle)
+        self.drain.start(alive, close_idle, close_all)
         self.calls.start()
         self.counters.start()
         self.recounter.start()

@@ -25,12 +25,17 @@ class Drain:
         self._room = room
         self._drain_s = drain_s
         self._close_idle: Callable[[], None] = lambda: None
+        self._close_all: Callable[[], None] = lambda: None
         self._over = False
         self.draining = False
 
-    def start(self, alive: Callable[[], bool], close_idle: Callable[[], None]) -> None:
-        """Follow the server's own word on whether this worker lives on; connections that only idle needn't wait."""
-        self._close_idle = close_idle
+    def start(self, alive: Callable[[], bool], close_idle: Callable[[], None], close_all: Callable[[], None]) -> None:
+        """Follow the server's own word on whether this worker lives on.
+
+        Connections that only idle needn't wait for its end, and those that are no call yet (a body may trickle in)
+        don't outlast it.
+        """
+        self._close_idle, self._close_all = close_idle, close_all
         gevent.spawn(self._follow, alive)
 
     def hurry(self) -> None:
@@ -66,5 +71,5 @@ class Drain:
         for live in list(self._watch.live):
             live.drop_client()
         while True:
-            self._close_idle()
+            self._close_all()
             gevent.sleep(TICK_S)

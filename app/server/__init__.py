@@ -23,7 +23,7 @@ def install(worker: Any) -> None:
     if house.settings.fast:
         worker.handle = Lean(worker, connections, house.watch, body_s=house.settings.body_s).handle
     worker.run = connections.outlasting(worker)
-    house.start(lambda: worker.alive, connections.close_idle)
+    house.start(lambda: worker.alive, connections.close_idle, connections.close_all)
     house.room.start(worker.cfg.worker_connections)
     connections.start()
     _spare_the_collector()

@@ -29,6 +29,7 @@ class Connections:
         self._idle: dict[Any, float] = {}
         self._came: dict[Any, float] = {}
         """Since when connections are here that have had no request yet."""
+        self._here: set[Any] = set()
         self.count = 0
         """Connections that are held here: gunicorn doesn't know when they end."""
 
@@ -39,13 +40,19 @@ class Connections:
     def arrives(self, client: Any) -> None:
         """A connection is new: its first request is on the way."""
         self._came[client] = time.monotonic()
+        self._here.add(client)
+
+    def leaves(self, client: Any) -> None:
+        """A connection is gone, or another's."""
+        self._here.discard(client)
+        self.serves(client)
 
     def idles(self, client: Any, *, since: float) -> None:
         """A connection waits for its next request; ``since`` (monotonic, in seconds) is when its patience began."""
         self._idle[client] = since
 
     def serves(self, client: Any) -> None:
-        """A connection has a request, or is gone."""
+        """A connection has a request."""
         self._idle.pop(client, None)
         self._came.pop(client, None)
 
@@ -55,6 +62,11 @@ class Connections:
         for client in list(self._idle):
             if self._came.get(client, newest) <= newest:
                 hang_up(client, socket.SHUT_RD)
+
+    def close_all(self) -> None:
+        """End every connection, whatever is still said on it."""
+        for client in list(self._here):
+            hang_up(client, socket.SHUT_RDWR)
 
     # -- around gunicorn's own handlers ------------------------------------------------------------------------------
     def seeing(self, handle: Handler) -> Handler:
@@ -66,7 +78,7 @@ class Connections:
             try:
                 return handle(listener, client, address)
             finally:
-                self.serves(client)
+                self.leaves(client)
 
         return handle_seen
 

@@ -140,8 +140,7 @@ class Lean:
 
     def _hand_over(self, visitor: Visitor, data: bytes) -> None:
         """Let gunicorn serve this connection from here on, beginning with what was read of it."""
-        self._watch.forget(visitor.sock)
-        visitor.wire.let_go()
+        self._let_go(visitor)
         client = Begun(fileno=visitor.sock.detach())
         client.ahead = data
         try:
@@ -206,14 +205,20 @@ class Lean:
 
     def _part(self, visitor: Visitor) -> None:
         """End a connection whose client still sends; what it hasn't read yet of the answer would be lost in a reset."""
-        self._watch.forget(visitor.sock)
-        visitor.wire.let_go()
+        self._let_go(visitor)
         with hub_socket.socket(fileno=visitor.sock.detach()) as client:
             leftovers.take_away(client)
         self._connections.count -= 1
 
+    def _let_go(self, visitor: Visitor) -> None:
+        """Leave the connection to another, open as it is."""
+        self._watch.forget(visitor.sock)
+        self._connections.leaves(visitor.sock)
+        visitor.wire.let_go()
+
     def _close(self, visitor: Visitor) -> None:
         self._watch.forget(visitor.sock)
+        self._connections.leaves(visitor.sock)
         visitor.wire.close()
         self._connections.count -= 1
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -170,6 +170,23 @@ def test_a_request_whose_body_is_still_coming_is_served(provider, sim, tmp_path)
         client.sock.sendall(body[9:])
         assert CHAT.ends in client.rest()
         assert ended(house, 10) == 0
+
+
+@pytest.mark.parametrize("fast", ["1", "0"], ids=["lean", "gunicorn"])
+def test_a_body_that_keeps_coming_does_not_outlast_the_end(provider, sim, tmp_path, fast):
+    """The server's own end comes with SIGKILL, and with what others' calls have not written down yet."""
+    with a_house(provider, tmp_path, fast=fast, drain_s="1", body_s="60") as house, Client(house) as client:
+        head = f"POST {CHAT.path} HTTP/1.1\r\nhost: realms\r\nauthorization: Bearer {client.token}\r\n"
+        client.sock.sendall(f"{head}content-length: 100000\r\n\r\n".encode() + b" ")
+        assert call(house, CHAT).status == 200
+        since = time.monotonic()
+        house.process.send_signal(signal.SIGTERM)
+        with suppress(OSError):
+            while time.monotonic() - since < 20:  # trickles until it is hung up on
+                client.sock.sendall(b" ")
+                time.sleep(0.05)
+        assert ended(house, 10) == 0
+        assert not list((tmp_path / "journal").glob("*")), "the worker has come to its own end"
 
 
 def refused(house):

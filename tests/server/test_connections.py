@@ -101,3 +101,18 @@ def test_a_worker_stays_as_long_as_a_connection_that_gunicorn_does_not_know():
     worker = Worker()
     connections.outlasting(worker)()
     assert worker.notified == 3
+
+
+def test_all_end_in_the_end_but_those_that_have_left(pair):
+    connections = Connections(keepalive_s=inf)
+    client, other = pair
+    connections.arrives(client)
+    connections.serves(client)
+    connections.leaves(client)
+    connections.close_all()
+    assert not ended(client)
+    connections.arrives(client)
+    connections.serves(client)
+    connections.close_all()
+    assert ended(client)
+    assert other.recv(1) == b""
