@@ -164,12 +164,11 @@ class SharedBoard:
     def _hear(self, told: Any) -> None:
         try:
             news = _news.decode(told)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            take = self._takes.get(news.topic)
+            if take is not None and news.sender != self._name and news.until > _now():
+                take(news.key, news.text.encode())
+        except (msgspec.DecodeError, ValueError):
             log.warning("board_not_understood")  # another release of Realms, for as long as a reload lasts
-            return
-        take = self._takes.get(news.topic)
-        if take is not None and news.sender != self._name and news.until > _now():
-            take(news.key, news.text.encode())
 
 
 def _put(pipe: Any, news: News, told_on: str) -> None:

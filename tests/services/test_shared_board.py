@@ -7,9 +7,12 @@ import sys
 import time
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 import redis
 
+from app.services.shared import channel
+from app.services.shared_board import News
 from tests.live import ROOT, free_port, until
 
 AGREED_S = 0.1
@@ -102,6 +105,16 @@ def test_what_one_learns_the_others_know(pair):
             one.ask(*told)
             times.setdefault(told, []).append(took(lambda: other.ask(*asked) == known))  # noqa: B023 - asked at once
     assert max(min(each) for each in times.values()) < AGREED_S
+
+
+def test_news_that_only_another_release_understands_keep_no_others_from_being_heard(pair, server):
+    one, other = pair
+    with redis.Redis(port=server[1]) as client:
+        for topic in ("affinity", "health", "load"):
+            news = News(sender="another", topic=topic, key="x", text="{odd", until=time.time() + 60)
+            assert client.publish(channel(client, "board"), msgspec.json.encode(news)) == 2
+    one.ask("bind", "later", 7)
+    until(lambda: other.ask("bound", "later") == "7")
 
 
 def test_a_claim_is_one_workers_alone(pair):
