@@ -23,7 +23,7 @@ from app.relay.watch import Live, Watch
 from app.relay.wire import Silence
 from app.upstreams import UPSTREAMS
 
-GONE = frozenset({200, 404})
+GONE = frozenset({200, 204, 404})
 """What an upstream answers to a delete after which the object is no more."""
 
 
@@ -101,10 +101,17 @@ class Relay:
             owned = self._owned_object(call)
             link = self._connector.open_object(call, owned, live=live, trace=trace)
             if call.endpoint.deletes and link.status in GONE:
-                self._registry.forget(owned)
+                self._forget(owned, link)
             return link
         offer = self._router.offer(call, conversation, place=self._place(call))
         return self._connector.open(call, conversation, offer, live=live, trace=trace)
+
+    def _forget(self, owned: Owned, link: Link) -> None:
+        try:
+            self._registry.forget(owned)
+        except RelayError:
+            link.close()
+            raise
 
     def _owned_object(self, call: Call) -> Owned:
         """Return the object that the path names, once every id in the call was found to be the caller's."""

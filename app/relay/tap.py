@@ -26,6 +26,8 @@ from app.relay.watch import Live, Watch
 from app.upstreams import UPSTREAMS
 
 PIECE = 64 * 1024
+NO_CONTENT = 204
+"""What some servers answer to a delete."""
 STREAM_HEADERS = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),
@@ -79,6 +81,8 @@ class Tap:
         body = link.whole()
         if link.status >= 300:
             trace.settle(End.FAILED, status=link.status, reason=_reason(body))
+            return body
+        if link.status == NO_CONTENT and call.endpoint.deletes:
             return body
         told = link.told or bodies.read(body)
         if told is None:

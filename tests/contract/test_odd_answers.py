@@ -75,3 +75,12 @@ def test_a_rate_limit_in_odd_words_is_one(house, upstream, error):
     got = call(house, RESPONSES, model="odd-1", stream=False)
     assert got.status == 429
     assert json.loads(got.body)["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_delete_that_is_answered_without_a_word_has_deleted(house, upstream):
+    upstream.says(b'{"id":"odd-gone","status":"completed"}')
+    assert call(house, RESPONSES, model="odd-1", stream=False).status == 200
+    upstream.answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+    gone = house.ask("DELETE", "/v1/responses/odd-gone")
+    assert (gone.status, gone.body) == (204, b"")
+    assert house.ask("GET", "/v1/responses/odd-gone").status == 404
