@@ -67,6 +67,14 @@ class Story:
         self._keep(block)
         return block
 
+    def take_rest(self, rest: bytes) -> bytes:
+        """The same of what follows the last whole event where the stream broke off: it may lack only its blank line."""
+        before, last = self._tail, rest + b"\n\n"
+        taken = self.take(last)
+        if self.end is None:
+            self.revealed, self._tail = [], before + last  # however long: what came before it is still the last whole
+        return taken
+
     def usage(self) -> Usage:
         """Return what was used, as far as the stream told."""
         return from_events(self._head, self._tail + self._hidden, shape=self.shape, whole=self.end is End.COMPLETED)

@@ -172,9 +172,8 @@ class Stream:
     def _at_its_end(self) -> bytes:
         """The upstream hung up. An event that lacks only its blank line is worth sending if it is the end."""
         rest = self._splitter.rest
-        last = self._story.take(rest + b"\n\n") if rest else b""
+        last = self._story.take_rest(rest) if rest else b""
         if self._story.end is None:
-            self._story.revealed = []
             raise RelayError(Problem.UPSTREAM, "The upstream ended the stream before its end.")
         return last
 

@@ -82,6 +82,23 @@ def test_the_next_number_follows_the_last_event(cuts, size):
     assert told.next_sequence() == 40
 
 
+@pytest.mark.parametrize("size", [0, 1_500, 4_000, 20_000])
+def test_the_next_number_follows_the_last_whole_event_where_one_was_cut(size):
+    told = story(Shape.RESPONSES)
+    for n in range(3):
+        told.take(b'event: d\ndata: {"type":"d","sequence_number":%d}\n\n' % n)
+    told.take_rest(b'event: response.completed\ndata: {"type":"response.completed","response":"' + b"x" * size)
+    assert (told.end, told.next_sequence()) == (None, 3)
+
+
+def test_usage_is_known_of_a_chunk_that_lacks_only_its_blank_line():
+    told = story(Shape.CHAT)
+    told.take(chunk())
+    told.take_rest(usage_chunk()[:-2])
+    assert told.end is None
+    assert (told.usage().state, told.usage().output) == (UsageState.PARTIAL, 50)
+
+
 def test_a_slow_stream_holds_little():
     stories = [story(Shape.CHAT) for _ in range(200)]
     tracemalloc.start()
