@@ -44,6 +44,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total_ms: int
     after_ms: int = 0
     """When it began, since the call did."""
+    sent: bool = True
+    """Whether anything of the request may have reached the upstream."""
     status: int | None = None
     error: str = ""
     first_byte_ms: int | None = None

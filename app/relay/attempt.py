@@ -47,7 +47,12 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class AttemptError(Exception):
-    """An attempt that another place may do better; ``headers`` are those of the answer, if one came."""
+    """An attempt that another place may do better; ``headers`` are those of the answer, if one came.
+
+    ``sent`` tells whether anything of the request may have reached the upstream.
+    """
+
+    sent = True
 
     def __init__(self, verdict: Verdict, told: RelayError) -> None:
         super().__init__(verdict.reason)
@@ -82,6 +87,7 @@ class Attempts:
         since = time.monotonic()
         status: int | None = None
         told = error = ""
+        sent = True
         trace.place = place
         try:
             answer = self._send(outgoing, live, place)
@@ -91,7 +97,7 @@ class Attempts:
             link = Link(answer, live, idle_s=idle_s, place=place, model=model)
             self._accept(call, link, live)
         except AttemptError as failure:
-            error = failure.verdict.reason
+            error, sent = failure.verdict.reason, failure.sent
             raise
         except RelayError as failure:
             error = failure.code
@@ -100,7 +106,7 @@ class Attempts:
             error = Cut.CLIENT_LEFT
             raise
         finally:
-            trace.attempted(place, model=model, since=since, status=status, error=error, upstream_id=told)
+            trace.attempted(place, model=model, since=since, status=status, sent=sent, error=error, upstream_id=told)
         return link
 
     def _send(self, outgoing: Outgoing, live: Live, place: Place) -> Answer:
@@ -115,9 +121,9 @@ class Attempts:
         except EgressError as error:
             if live.cut is not None:
                 raise _broken(live, cut_error(live, error)) from error
-            if error.phase.startswith("proxy"):
-                raise _no_way(place, error) from error
-            raise _unreached(error) from error
+            failure = _no_way(place, error) if error.phase.startswith("proxy") else _unreached(error)
+            failure.sent = False
+            raise failure from error
         except (BrokenAnswerError, WireError, OSError) as error:
             raise _broken(live, cut_error(live, error)) from error
 

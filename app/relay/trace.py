@@ -71,7 +71,15 @@ class Trace:
             self._ledger.open(self._begun)
 
     def attempted(
-        self, place: Place, *, model: str, since: float, status: int | None, error: str = "", upstream_id: str = ""
+        self,
+        place: Place,
+        *,
+        model: str,
+        since: float,
+        status: int | None,
+        sent: bool = True,
+        error: str = "",
+        upstream_id: str = "",
     ) -> None:
         """Keep one attempt."""
         self._upstream_model = model
@@ -81,6 +89,7 @@ class Trace:
                 upstream_id=place.upstream_id,
                 credential_id=place.credential_id,
                 status=status,
+                sent=sent,
                 error=error[:200],
                 first_byte_ms=None if status is None else took,
                 total_ms=took,

@@ -94,7 +94,8 @@ class Ledger:
     def _bill(self, record: values.Record) -> Bill:
         """Return what a call costs; nothing where no provider took it on, or nothing is charged for its kind."""
         endpoint = BY_NAME.get(record.endpoint)  # None: it is another release's, whose journal was found
-        answered = record.attempts[-1].status if record.attempts else 0
+        last = record.attempts[-1] if record.attempts else None
+        answered = last.status if last is not None and last.sent else 0
         if endpoint is not None and (endpoint.kind is Kind.TOOL or not endpoint.needs_model):
             return FREE
         if record.usage.state is UsageState.UNKNOWN and answered is not None and not 200 <= answered < 300:

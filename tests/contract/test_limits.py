@@ -11,9 +11,9 @@ import pytest
 
 from app.protocol.limit import Measure
 from app.protocol.price import Rates, Tariff
-from app.services import allowances, catalog, prices
+from app.services import allowances, catalog, prices, upstreams
 from tests.faults.clients import CHAT, MESSAGES, RESPONSES, TALKS, Client, name_of, under_way
-from tests.live import until
+from tests.live import free_port, until
 
 DOLLAR = 1_000_000_000
 
@@ -196,3 +196,24 @@ def test_calls_that_run_when_their_number_is_first_limited_count_under_the_limit
 
 def _one(house, told):
     told.append(ask(house, CHAT, "events=3,gap=0.5", stream=True, who="bob").status)
+
+
+def test_a_call_that_reached_no_upstream_costs_nothing(house):
+    """While an upstream is away nobody's money is used up by trying."""
+
+    def create():
+        url = f"http://127.0.0.1:{free_port()}/v1"
+        made = upstreams.create(name="nowhere", kind="openai", base_url=url, key="x", priority=0, weight=1, actor=None)
+        catalog.import_models(made.id, {"nowhere-1": None}, actor=None)
+        prices.put(catalog.find_model("nowhere-1").id, Tariff(Rates(input=DOLLAR, output=DOLLAR)), actor=None)
+        return made.id
+
+    upstream_id = house.changed(create)
+    try:
+        with limited(house, money_total=1000 * DOLLAR):
+            told = ask(house, CHAT, model="nowhere-1")
+            assert told.status == 502
+            record = house.record(told.headers["x-request-id"])
+            assert (record["end"], record["cost_nanos"]) == ("refused", 0)
+    finally:
+        house.changed(lambda: upstreams.delete(upstream_id, actor=None))
