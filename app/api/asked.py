@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app.protocol.endpoints import Protocol
-from app.protocol.headers import to_upstream
+from app.protocol.headers import IDEMPOTENCY_KEY, to_upstream
 from app.protocol.ids import wanted_request_id
 from app.services.callers import Credentials, credentials
 
@@ -30,7 +30,8 @@ class Asked(msgspec.Struct, frozen=True):
     """The client's own name for the request, empty where it has none that can be used."""
     credentials: Credentials
     headers: tuple[tuple[str, str], ...]
-    """Those that may travel on."""
+    """Those that may travel on as they are."""
+    idempotency_key: str
     brings_json: bool
     traceparent: str
 
@@ -53,7 +54,8 @@ def _read(environ: dict[str, Any]) -> Asked:
         protocol=Protocol.ANTHROPIC if anthropic else Protocol.OPENAI,
         request_id=wanted_request_id(environ.get("HTTP_X_REQUEST_ID", "")),
         credentials=credentials(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")),
-        headers=tuple(to_upstream(environ)),
+        headers=tuple(header for header in to_upstream(environ) if header[0] != IDEMPOTENCY_KEY),
+        idempotency_key=environ.get("HTTP_IDEMPOTENCY_KEY", ""),
         brings_json=kind in {"", JSON} or kind.endswith("+json"),
         traceparent=environ.get("HTTP_TRACEPARENT", "")[:TRACEPARENT_LONGEST],
     )

@@ -13,10 +13,11 @@ from app.api import Machinery, machinery
 from app.api.door import Visit, admit
 from app.api.reading import connection_of, read_body
 from app.protocol.call import Call, Reply
+from app.protocol.conversation import digest
 from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
-from app.protocol.headers import offered
+from app.protocol.headers import IDEMPOTENCY_KEY, offered
 from app.settings import Settings
 
 STORED_BY_DEFAULT = frozenset({ObjectKind.RESPONSE, ObjectKind.CONVERSATION})
@@ -73,13 +74,17 @@ def _call(about: _About, body: Envelope | None, model: str = "", *, stream: bool
     endpoint, visit, object_id, item_id, extra, started = about
     assert visit.caller is not None  # noqa: S101 - admitted
     environ, asked = visit.environ, visit.asked
+    headers = asked.headers
+    if asked.idempotency_key:  # its own for each user: an upstream would answer another's with what this one was told
+        own = digest(visit.caller, "idempotency", asked.idempotency_key.encode())
+        headers = (*headers, (IDEMPOTENCY_KEY, own))
     return Call(
         id=visit.call_id,
         request_id=visit.request_id,
         endpoint=endpoint,
         caller=visit.caller,
         query=environ.get("QUERY_STRING", ""),
-        headers=asked.headers,
+        headers=headers,
         offered=extra,
         object_id=object_id,
         item_id=item_id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+IDEMPOTENCY_KEY = "idempotency-key"
 TO_UPSTREAM = frozenset({
-    "accept", "content-type", "user-agent", "openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
+    "accept", "content-type", "user-agent", "openai-beta", "anthropic-version", "anthropic-beta", IDEMPOTENCY_KEY,
     "session-id", "thread-id", "x-session-id", "conversation-id", "x-client-request-id", "originator", "version",
     "x-app", "anthropic-dangerous-direct-browser-access",
 })  # fmt: skip

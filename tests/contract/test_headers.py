@@ -42,7 +42,6 @@ CROSSES = {
     "anthropic-version": "2026-10-21",
     "anthropic-beta": "a-2025-01-01,b-2025-02-02",
     "anthropic-dangerous-direct-browser-access": "true",
-    "idempotency-key": "abc",
     "x-stainless-lang": "python",
     "x-stainless-retry-count": "0",
     "session-id": "s-1",
@@ -97,6 +96,18 @@ def test_what_a_client_says_about_an_objects_call_crosses_alike(house, reached):
     house.ask("GET", f"/v1/responses/{object_id}", **spelled(STAYS | CROSSES))
     headers = arrived(reached)
     assert set(headers) == set(CROSSES) | {"authorization", "host", "accept-encoding"}
+
+
+@pytest.mark.acceptance("E-7")
+@every_create
+def test_a_key_to_be_told_the_same_again_is_each_users_own(house, reached, path):
+    """An upstream sees one account: two users with the same key would be told the same answer."""
+    crossed = []
+    for who in ("alice", "alice", "bob"):
+        house.post(path, CREATES[path], who=who, idempotency_key="order-1")
+        crossed.append(arrived(reached)["idempotency-key"])
+    assert crossed[0] == crossed[1] != crossed[2]
+    assert "order-1" not in crossed
 
 
 @pytest.mark.acceptance("A-4", "E-7")
