@@ -50,12 +50,13 @@ def asked(environ: dict[str, Any]) -> Asked:
 def _read(environ: dict[str, Any]) -> Asked:
     anthropic = environ["PATH_INFO"].startswith("/v1/messages") or "HTTP_ANTHROPIC_VERSION" in environ
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    headers = dict(to_upstream(environ))
     return Asked(
         protocol=Protocol.ANTHROPIC if anthropic else Protocol.OPENAI,
         request_id=wanted_request_id(environ.get("HTTP_X_REQUEST_ID", "")),
         credentials=credentials(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")),
-        headers=tuple(header for header in to_upstream(environ) if header[0] != IDEMPOTENCY_KEY),
-        idempotency_key=environ.get("HTTP_IDEMPOTENCY_KEY", ""),
+        idempotency_key=headers.pop(IDEMPOTENCY_KEY, ""),
+        headers=tuple(headers.items()),
         brings_json=kind in {"", JSON} or kind.endswith("+json"),
         traceparent=environ.get("HTTP_TRACEPARENT", "")[:TRACEPARENT_LONGEST],
     )
