@@ -12,11 +12,10 @@ from app.api.door import Visit
 from app.protocol.call import Caller
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
+from app.protocol.paging import limit_of
 from app.services.snapshot import ModelEntry
 
-LIMIT_DEFAULT = 20
 LIMIT_MAX = 1000
-LIMIT_DIGITS = 9
 
 
 def add_rules(blueprint: Blueprint) -> None:
@@ -61,17 +60,15 @@ def _anthropic(name: str, entry: ModelEntry) -> dict[str, Any]:
 
 def _anthropic_page(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one page by Anthropic's cursors (``after_id``, ``before_id``, ``limit``)."""
-    limit = request.args.get("limit", str(LIMIT_DEFAULT))
-    if not limit.isdecimal() or len(limit) > LIMIT_DIGITS or not 1 <= int(limit) <= LIMIT_MAX:
-        raise RelayError(Problem.INVALID_VALUE, f"'limit' must be 1 to {LIMIT_MAX}.", param="limit")
+    limit = limit_of(request.args.get("limit"), most=LIMIT_MAX)
     names = [entry["id"] for entry in entries]
     start, end = 0, len(entries)
     if (after := request.args.get("after_id")) in names:
         start = names.index(after) + 1
     if (before := request.args.get("before_id")) in names:
         end = names.index(before)
-        start = max(start, end - int(limit))
-    page = entries[start:end][: int(limit)]
+        start = max(start, end - limit)
+    page = entries[start:end][:limit]
     return {
         "data": page,
         "has_more": start + len(page) < end if before is None else start > 0,

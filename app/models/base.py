@@ -17,7 +17,6 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """An autoincrementing key: SQLite gives rowids to INTEGER only."""
 UTF8_MAX = 4
 """Bytes of one character, at most."""
-_encode = msgspec.json.Encoder().encode
 
 
 def utcnow() -> datetime:
@@ -82,7 +81,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _encode(value).decode()
+        return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else msgspec.json.decode(value)

@@ -10,9 +10,9 @@ from app.protocol.call import Call
 from app.protocol.endpoints import Kind, ObjectKind, Shape
 from app.protocol.ids import is_revealed_id
 
-UNENDED = ("queued", "in_progress")
+PENDING = ("queued", "in_progress")
 TERMINAL = ("completed", "incomplete", "failed", "cancelled")
-"""The states of a response that nothing follows. No sets: what an upstream calls a status may be anything."""
+"""The states of a response that goes on, and of one that has ended. No sets: an upstream's status may be anything."""
 
 Revealed = list[tuple[ObjectKind, str]]
 

@@ -12,16 +12,14 @@ from app.protocol.body import read
 from app.protocol.call import Call, Owned
 from app.protocol.endpoints import BY_NAME, ObjectKind
 from app.protocol.errors import Problem, RelayError
+from app.protocol.paging import limit_of
 from app.protocol.record import Record
 from app.relay.connect import Connector
 from app.relay.ports import Registry
 from app.relay.trace import Trace
 from app.relay.watch import Live, Watch
 
-LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
-LIMIT_DIGITS = 9
-"""A number of more digits is no limit, whatever zeros it begins with: to read a long one costs much, or fails."""
 FIELDS_MAX = 100
 AT_ONCE = 8
 OBJECT_MAX = 16 * 1024 * 1024
@@ -125,10 +123,8 @@ def _read_query(query: str) -> _Query:
     order = values.get("order", "asc")
     if order not in {"asc", "desc"}:
         raise RelayError(Problem.INVALID_VALUE, "'order' must be asc or desc.", param="order")
-    limit = values.get("limit", str(LIMIT_DEFAULT))
-    if not limit.isdecimal() or len(limit) > LIMIT_DIGITS or not 1 <= int(limit) <= LIMIT_MAX:
-        raise RelayError(Problem.INVALID_VALUE, f"'limit' must be 1 to {LIMIT_MAX}.", param="limit")
-    return _Query(values.get("after"), int(limit), order == "desc", values.get("model"))
+    limit = limit_of(values.get("limit"), most=LIMIT_MAX)
+    return _Query(values.get("after"), limit, order == "desc", values.get("model"))
 
 
 def _page(found: list[tuple[str, bytes]], *, more: bool) -> bytes:

@@ -82,7 +82,7 @@ class Tap:
         if link.status >= 300:
             trace.settle(End.FAILED, status=link.status, reason=_reason(body))
             return body
-        if link.status == NO_CONTENT and call.endpoint.deletes:
+        if link.status == NO_CONTENT and call.endpoint.method == "DELETE":
             return body
         told = link.told or bodies.read(body)
         if told is None:
@@ -151,7 +151,7 @@ def _as_kept(call: Call, link: Link) -> Call:
 
 
 def _end_of(told: bodies.Told) -> End:
-    return End.PENDING if told.status in bodies.UNENDED else End.COMPLETED
+    return End.PENDING if told.status in bodies.PENDING else End.COMPLETED
 
 
 def _reason(body: bytes) -> str:

@@ -30,8 +30,6 @@ class Connections:
         self._came: dict[Any, float] = {}
         """Since when connections are here that have had no request yet."""
         self._here: set[Any] = set()
-        self.count = 0
-        """Connections that are held here: gunicorn doesn't know when they end."""
 
     def start(self) -> None:
         """Begin to look for idle ones, in this worker's hub."""
@@ -99,12 +97,12 @@ class Connections:
         return handle_served
 
     def outlasting(self, worker: Any) -> Callable[[], None]:
-        """Return the worker's main loop, made to last as long as the connections that gunicorn doesn't know of."""
+        """Return the worker's main loop, made to last as long as its connections: gunicorn doesn't know of all."""
         run: Callable[[], None] = worker.run
 
         def run_to_the_end() -> None:
             run()
-            while self.count:
+            while self._here:
                 worker.notify()
                 gevent.sleep(TICK_S)
 

@@ -98,7 +98,6 @@ class Lean:
             self._gunicorns(listener, client, address)
             return
         visitor = Visitor(client, address, listener, self._environ)
-        self._connections.count += 1
         self._watch.follow(visitor.sock)
         self._connections.arrives(visitor.sock)
         self._serve(visitor)
@@ -143,10 +142,8 @@ class Lean:
         self._let_go(visitor)
         client = Begun(fileno=visitor.sock.detach())
         client.ahead = data
-        try:
-            self._gunicorns(visitor.listener, client, visitor.address)
-        finally:
-            self._connections.count -= 1
+        self._connections.leaves(visitor.sock)
+        self._gunicorns(visitor.listener, client, visitor.address)
 
     def _answer(self, visitor: Visitor, head: Head, behind: bytes) -> bool:
         """Serve one request. False when the connection is another's from here on, or closed."""
@@ -208,19 +205,17 @@ class Lean:
         self._let_go(visitor)
         with hub_socket.socket(fileno=visitor.sock.detach()) as client:
             leftovers.take_away(client)
-        self._connections.count -= 1
+        self._connections.leaves(visitor.sock)
 
     def _let_go(self, visitor: Visitor) -> None:
         """Leave the connection to another, open as it is."""
         self._watch.forget(visitor.sock)
-        self._connections.leaves(visitor.sock)
         visitor.wire.let_go()
 
     def _close(self, visitor: Visitor) -> None:
         self._watch.forget(visitor.sock)
-        self._connections.leaves(visitor.sock)
         visitor.wire.close()
-        self._connections.count -= 1
+        self._connections.leaves(visitor.sock)
 
 
 def _send(wire: Wire, response: Response, pieces: Iterable[bytes]) -> None:

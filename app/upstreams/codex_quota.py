@@ -5,11 +5,12 @@ Source: public clients of the Codex backend, up to 2026: ``x-codex-*`` headers o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from app.upstreams.reset import number_in
 
 SHORT_MINUTES = 360
 LONG_MINUTES = 10_000
@@ -114,8 +115,5 @@ def _quota(*windows: Window | None) -> Quota:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    number = number_in(value)
+    return number if number is not None and number >= 0 else None

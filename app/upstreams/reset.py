@@ -40,7 +40,7 @@ def reset_s(headers: Mapping[str, str], error: Mapping[str, Any]) -> float | Non
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        seconds = _number(headers.get(name))
+        seconds = number_in(headers.get(name))
         if seconds is not None and 0 <= seconds / unit <= RETRY_AFTER_MAX:
             return seconds / unit
     try:
@@ -52,8 +52,8 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 def _body_s(error: Mapping[str, Any]) -> float | None:
     """``resets_in_seconds`` and ``resets_at`` (seconds since the epoch) of an account's limit."""
-    seconds = _number(error.get("resets_in_seconds"))
-    if seconds is None and (at := _number(error.get("resets_at"))) is not None:
+    seconds = number_in(error.get("resets_in_seconds"))
+    if seconds is None and (at := number_in(error.get("resets_at"))) is not None:
         seconds = at - _now()
     return seconds if seconds is not None and 0 <= seconds <= RESET_MAX_S else None
 
@@ -88,7 +88,8 @@ def _moment_s(text: str) -> float | None:
         return None
 
 
-def _number(value: Any) -> float | None:
+def number_in(value: Any) -> float | None:
+    """Return the finite number that a header or a member tells, None where it tells none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -102,7 +102,7 @@ def test_an_endpoint_tells_its_errors_in_its_own_protocol(endpoint):
     told = answers(OPERATIONS[endpoint.name][2])
     assert {"401", "4XX", "5XX"} <= set(told)
     for status, answer in told.items():
-        if status != "200":
+        if not status.startswith("2"):
             schema = answer["content"]["application/json"]["schema"]["$ref"]
             assert schema.endswith(DIALECTS[endpoint.protocol]), status
 

@@ -78,6 +78,21 @@ def test_an_answer_that_cannot_be_shown_has_cost_what_it_tells(ledger):
     assert (record.end, record.status, record.reason) == (End.REFUSED, 503, refused.value.code)
 
 
+@pytest.mark.parametrize("name", ["responses.delete", "conversations.items.delete"])
+def test_a_delete_without_a_word_is_passed_on(ledger, monkeypatch, name):
+    monkeypatch.setattr(Answered, "status", 204)
+    monkeypatch.setattr(Answered, "whole", lambda _: b"")
+    assert shown(name, ledger) == b""
+
+
+def test_no_other_call_is_answered_without_a_word(ledger, monkeypatch):
+    monkeypatch.setattr(Answered, "status", 204)
+    monkeypatch.setattr(Answered, "whole", lambda _: b"")
+    with pytest.raises(RelayError) as refused:
+        shown("responses.create", ledger)
+    assert refused.value.problem is Problem.UPSTREAM
+
+
 @pytest.mark.parametrize("status", [{"code": 0}, ["completed"], 5, True, None, "completed"])
 @pytest.mark.parametrize("name", ["chat.create", "responses.retrieve"])
 def test_a_status_of_any_kind_is_passed_on(ledger, name, status):

@@ -85,7 +85,8 @@ def test_gunicorns_own_are_ended_only_at_the_end(pair):
 
 def test_a_worker_stays_as_long_as_a_connection_that_gunicorn_does_not_know():
     connections = Connections(keepalive_s=inf)
-    connections.count = 1
+    client = object()
+    connections.arrives(client)
 
     class Worker:
         notified = 0
@@ -96,7 +97,7 @@ def test_a_worker_stays_as_long_as_a_connection_that_gunicorn_does_not_know():
         def notify(self):
             self.notified += 1
             if self.notified == 3:
-                connections.count = 0
+                connections.leaves(client)
 
     worker = Worker()
     connections.outlasting(worker)()
