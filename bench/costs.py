@@ -29,13 +29,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--cases", default="small,stream,responses")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
     build()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realms-bench-")))
         port = stack.enter_context(upstream()).port
         targets = [
-            stack.enter_context(house(port, folder, database="sqlite", name=name, limited=True, without=without))
+            stack.enter_context(
+                house(port, folder, database=options.database, name=name, limited=True, without=without)
+            )
             for name, without in VARIANTS.items()
         ]
         names = options.cases.split(",")

@@ -130,7 +130,7 @@ def _database(kind: str, folder: Path):
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'realms.db'}"
         return
-    name = sql.Identifier(f"realms_bench_{os.getpid()}")
+    name = sql.Identifier(f"realms_bench_{os.getpid()}_{secrets.token_hex(4)}")
     with psycopg.connect(SERVER, autocommit=True, connect_timeout=5) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(name))
         try:
