@@ -26,6 +26,7 @@ from app.services import shared
 from app.services import traces as tracing
 from app.services.affinity import Affinity
 from app.services.alerts import Alerts
+from app.services.batch import Writer
 from app.services.beginnings import UnderWay
 from app.services.board import Alone, Board
 from app.services.callers import Callers
@@ -53,6 +54,7 @@ from app.services.recounts import Recounts
 from app.services.registry import Registry
 from app.services.routing import Router
 from app.services.running import RunningBoard
+from app.services.scribe import Scribe
 from app.services.shared import Breaker
 from app.services.shared_board import SharedBoard
 from app.services.shared_counters import SharedCounters
@@ -71,6 +73,7 @@ class House:
     """The parts of one worker that live as long as it does."""
 
     directory: Directory
+    scribe: Scribe
     pen: Pen
     egress: Egress
     watch: Watch
@@ -136,7 +139,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     vault = Vault(settings.vault_keys.get_secret_value().replace(",", " ").split())
     directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
     egress = Egress(settings)
-    pen = Pen(engine, Journal(settings.data_dir / "journal"))
+    scribe = Scribe(Writer(engine))
+    pen = Pen(engine, Journal(settings.data_dir / "journal"), scribe.write)
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     directory.on_cut = watch.stop
     room = Room(watch.live)
@@ -168,6 +172,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     house = House(
         directory,
+        scribe,
         pen,
         egress,
         watch,

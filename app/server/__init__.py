@@ -6,6 +6,7 @@ Reached from ``gunicorn.conf.py`` alone. ``REALMS_FAST=0`` leaves requests and r
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import Any
 
 from app.server import refusals
@@ -16,6 +17,8 @@ from app.server.lean import Lean
 def install(worker: Any) -> None:
     """Set a worker's house going, and let it follow the worker's life and its connections."""
     house = worker.wsgi.extensions["realms.house"]
+    _spare_the_collector()
+    house.scribe.start(partial(_leave, worker))
     refusals.install()
     connections = Connections(keepalive_s=worker.cfg.keepalive)
     worker.handle = connections.seeing(worker.handle)
@@ -26,7 +29,13 @@ def install(worker: Any) -> None:
     house.start(lambda: worker.alive, connections.close_idle, connections.close_all)
     house.room.start(worker.cfg.worker_connections)
     connections.start()
-    _spare_the_collector()
+
+
+def _leave(worker: Any) -> None:
+    """Let a scribe go of the sockets that its worker listens on, and of the file by which that shows it is alive."""
+    for listener in worker.sockets:
+        listener.close()
+    worker.tmp.close()
 
 
 def _spare_the_collector() -> None:

@@ -16,13 +16,13 @@ import structlog
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.models import OwnedObject
 from app.protocol import record as values
+from app.services.batch import COMMIT_S, Batch
 from app.services.journal import Journal, Segment
-from app.services.posting import Row, post
-from app.services.rows import REFUSED, crossed, insert_once
+from app.services.posting import Row
+from app.services.rows import REFUSED
 
 NOTE_S = 0.05
 """How long records wait for company."""
@@ -31,9 +31,6 @@ RETRY_S = 0.5
 SYNC_S = 1.0
 ADOPT_S = 5.0
 CLAIM_S = 8.0
-COMMIT_S = 5.0
-"""After this a database that doesn't answer counts as away."""
-CROSSINGS_MAX = 3  # tries of one transaction that met another crosswise
 BACKLOG_MAX = 256 * 1024 * 1024
 _AWAY = (SQLAlchemyError, OSError, gevent.Timeout)
 log = structlog.get_logger()
@@ -51,12 +48,10 @@ class _Claim(NamedTuple):
 class Pen:
     """Writes for one worker."""
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, write: Callable[[Batch], bool]) -> None:
         self._engine = engine
-        # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
-        self._claiming = insert_once(engine, OwnedObject).execution_options(preserve_rowcount=True)
-        self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
         self._journal = journal
+        self._commit = write
         self._claims: list[_Claim] = []
         self._notes: list[values.Record] = []
         self._wake = Event()
@@ -199,7 +194,7 @@ class Pen:
     def _commit_batch(self, claims: list[_Claim], notes: list[values.Record], *, again: bool = False) -> None:
         """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
         try:
-            all_new = self._commit([row for claim in claims for row in claim.rows], notes, again=again)
+            all_new = self._commit(Batch([row for claim in claims for row in claim.rows], notes, again))
         except REFUSED:
             for claim in claims:
                 self._commit_claim(claim)
@@ -211,14 +206,14 @@ class Pen:
 
     def _commit_claim(self, claim: _Claim) -> None:
         try:
-            claim.done.set(self._commit(claim.rows, []))
+            claim.done.set(self._commit(Batch(claim.rows, [])))
         except REFUSED as error:
             log.error("claim_refused", error=type(error).__name__)
             claim.done.set_exception(Unavailable())
 
     def _commit_note(self, note: values.Record) -> None:
         try:
-            self._commit([], [note], again=True)
+            self._commit(Batch([], [note], again=True))
         except REFUSED as error:
             log.error("record_refused", call=note.id, error=type(error).__name__)
 
@@ -281,20 +276,3 @@ class Pen:
                 for record in ended:
                     opened.pop(record.id, None)
         yield from opened.values()
-
-    def _commit(self, claims: list[Row], notes: list[values.Record], *, again: bool = False) -> bool:
-        """Write it all, or nothing. Returns whether every claim surely made a new row."""
-        for _ in range(CROSSINGS_MAX):
-            try:
-                return self._transaction(claims, notes, again=again)
-            except OperationalError as error:
-                if not crossed(error):
-                    raise
-        return self._transaction(claims, notes, again=again)
-
-    def _transaction(self, claims: list[Row], notes: list[values.Record], *, again: bool) -> bool:
-        with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
-            made = connection.execute(self._claiming, claims).rowcount if claims else 0
-            if notes:
-                post(connection, notes, again=again)
-        return made == len(claims) and (self._counts or not claims)

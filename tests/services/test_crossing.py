@@ -8,8 +8,7 @@ from sqlalchemy import insert, select, text, update
 
 from app.extensions import db
 from app.models import Meta, Record, Rollup
-from app.services.journal import Journal
-from app.services.pen import Pen
+from app.services.batch import Batch, Writer
 from app.services.posting import post
 from tests import databases
 from tests.live import until
@@ -17,12 +16,12 @@ from tests.services.writing import record
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql", "mysql"], indirect=True)
-def test_a_commit_that_meets_another_crosswise_is_tried_again(ctx, tmp_path):
+def test_a_commit_that_meets_another_crosswise_is_tried_again(ctx):
     """The other holds a sum that ours wants, and then wants the record that ours holds: one of them must go back."""
-    pen = Pen(db.engine, Journal(tmp_path / "journal"))
+    writer = Writer(db.engine)
     first, ours = record(1), record(2)
-    pen._commit([], [first])
-    with beside(lambda: pen._commit([], [ours])) as start, db.engine.connect() as connection:
+    writer.write(Batch([], [first]))
+    with beside(lambda: writer.write(Batch([], [ours]))) as start, db.engine.connect() as connection:
         # The database takes back who has done less, or who began to wait first: both are ours.
         connection.execute(insert(Meta), [{"name": f"weight-{n}", "value": n} for n in range(100)])
         connection.execute(update(Rollup).values(requests=Rollup.requests + 1))

@@ -11,7 +11,9 @@ from sqlalchemy import event, select, text
 from app.extensions import db
 from app.models import Attempt, ConversationTotal, OwnedObject, Record, Rollup
 from app.protocol.record import End
+from app.services import batch
 from app.services import pen as module
+from app.services.batch import Writer
 from app.services.journal import Journal
 from app.services.pen import Pen, Unavailable
 from tests.services.writing import at_once, away, claim_row, record, writing
@@ -109,7 +111,7 @@ def test_many_claims_share_few_commits(pen, ids):
 
 def test_claims_wait_for_no_records_and_records_not_for_ever(pen, ids, monkeypatch):
     written = []
-    monkeypatch.setattr(module, "post", lambda _connection, notes, *, again: written.append(len(notes)))
+    monkeypatch.setattr(batch, "post", lambda _connection, notes, *, again: written.append(len(notes)))
     monkeypatch.setattr(module, "NOTE_S", 0.3)  # in which this machine can commit several claims, whatever else it does
     claimed = 0
     with gevent.Timeout(10):
@@ -215,7 +217,7 @@ def test_calls_of_a_living_worker_are_open_and_not_dead(ids, folder):
 
 
 def test_a_flush_leaves_nothing_behind(ids, folder):
-    pen = Pen(db.engine, Journal(folder))
+    pen = Pen(db.engine, Journal(folder), Writer(db.engine).write)
     for n in range(700):
         pen.note(record(n))
     pen.flush()
@@ -294,14 +296,14 @@ def test_a_record_that_the_database_refuses_holds_up_no_other(pen, ids, bad):
 
 def test_a_mistake_of_ours_in_one_turn_ends_no_writing(pen, ids, monkeypatch):
     turns = iter([KeyError("a mistake")])
-    commit = pen._transaction
+    commit = pen._commit
 
     def mistaken(*args, **more):
         for mistake in turns:
             raise mistake
         return commit(*args, **more)
 
-    monkeypatch.setattr(pen, "_transaction", mistaken)
+    monkeypatch.setattr(pen, "_commit", mistaken)
     monkeypatch.setattr(module, "CLAIM_S", 1.0)
     with pytest.raises(Unavailable):
         pen.claim([claim_row("resp_1", ids.alice)])

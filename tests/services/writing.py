@@ -15,6 +15,7 @@ from app.protocol.call import Call, Caller
 from app.protocol.endpoints import BY_NAME
 from app.protocol.record import Attempt, End, Record
 from app.protocol.usage import from_object
+from app.services.batch import Writer
 from app.services.journal import Journal
 from app.services.pen import Pen
 from tests import databases
@@ -24,7 +25,7 @@ from tests import databases
 def writing(engine, directory: Path):
     """Yield a pen that writes."""
     gevent.get_hub().loop.update_now()  # as in `at_once`
-    pen = Pen(engine, Journal(directory))
+    pen = Pen(engine, Journal(directory), Writer(engine).write)
     writer = gevent.spawn(pen._write_for_ever)
     try:
         yield pen

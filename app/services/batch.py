@@ -1,0 +1,69 @@
+"""What is written in one transaction: rows of the registry, and records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from app.models import OwnedObject
+from app.protocol import record as values
+from app.services.posting import Row, post
+from app.services.rows import crossed, insert_once
+
+COMMIT_S = 5.0
+"""After this a database that doesn't answer counts as away."""
+CROSSINGS_MAX = 3  # tries of one transaction that met another crosswise
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of the registry, which stay as they are where they exist, and records.
+
+    ``again`` tells that some of the records may be there already, and those change nothing.
+    """
+
+    claims: list[Row]
+    notes: list[values.Record]
+    again: bool = False
+
+
+class Writer:
+    """Writes batches into one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
+        self._claiming: Any = insert_once(engine, OwnedObject).execution_options(preserve_rowcount=True)
+        self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
+
+    def write(self, batch: Batch) -> bool:
+        """Write it all, or nothing. Returns whether every claim surely made a new row.
+
+        Raises what the database raises, and ``gevent.Timeout``.
+        """
+        for _ in range(CROSSINGS_MAX):
+            try:
+                return self._transaction(batch)
+            except OperationalError as error:
+                if not crossed(error):
+                    raise
+        return self._transaction(batch)
+
+    def _transaction(self, batch: Batch) -> bool:
+        claims = batch.claims
+        with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
+            made = connection.execute(self._claiming, claims).rowcount if claims else 0
+            if batch.notes:
+                post(connection, batch.notes, again=batch.again)
+        return made == len(claims) and (self._counts or not claims)
+
+    def forked(self) -> None:
+        """This is another process now, which has no part in its parent's connections."""
+        self._engine.dispose(close=False)
+
+    def about_to_fork(self) -> None:
+        """Leave no connection open that a child would inherit."""
+        self._engine.dispose()
