@@ -171,26 +171,9 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     app.extensions["realms"] = Context(settings, vault, directory, egress, standings, explainer, under_way, post, pen)
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     house = House(
-        directory,
-        scribe,
-        pen,
-        egress,
-        watch,
-        drain,
-        room,
-        calls,
-        metrics,
-        Alerts(egress, settings),
-        counters,
-        recounter,
-        board,
-        signs.load,
-        codex,
-        under_way,
-        post,
-        traces,
-        settings,
-    )
+        directory, scribe, pen, egress, watch, drain, room, calls, metrics, Alerts(egress, settings), counters,
+        recounter, board, signs.load, codex, under_way, post, traces, settings,
+    )  # fmt: skip
     app.extensions["realms.api"] = Machinery(
         settings, relay, callers, router, directory, drain, standings, metrics, house.start
     )

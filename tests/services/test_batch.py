@@ -1,4 +1,4 @@
-"""Two workers write at once, and each holds what the other wants."""
+"""What one transaction writes: two workers write at once, and each holds what the other wants."""
 
 import threading
 from contextlib import contextmanager
