@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -12,6 +13,15 @@ from app.protocol.price import Price, Tariff
 
 STANDARD = "standard"
 """The usual way among the tariffs of a price."""
+_Entry = TypeVar("_Entry")
+
+
+def named(entries: Mapping[str, _Entry], name: str) -> _Entry | None:
+    """Return what a model's name goes by: its own entry, else that of the longest pattern; None where there is none."""
+    if name in entries:
+        return entries[name]
+    patterns = (each for each in entries if each.endswith("*") and name.startswith(each[:-1]))
+    return entries.get(max(patterns, key=len, default=""))
 
 
 def by_model(connection: Connection) -> dict[int, tuple[Price, ...]]:

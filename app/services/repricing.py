@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,10 +19,9 @@ from app.services import allowances, posting, pricing
 from app.services.changes import change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from app.models import User
 
+_PriceList = Callable[[str], tuple[Price, ...] | None]
 CHUNK = 500
 _COUNTS = {
     "input": "input_tokens",
@@ -74,10 +75,10 @@ def usage_of(row: Any) -> Usage:
 
 def _run(begin: datetime, end: datetime, *, model: str, write: bool) -> Outcome:
     outcome = Outcome()
-    priced = _price_list()
+    prices_of = _price_list()
     after: tuple[datetime, str] | None = None
     while rows := db.session.execute(_portion(begin, end, model=model, after=after, lock=write)).all():
-        changed = [pair for row in rows if (pair := _changed(row, priced, outcome))]
+        changed = [pair for row in rows if (pair := _changed(row, prices_of, outcome))]
         if write:
             for _, now in changed:
                 values = {name: now[name] for name in ("cost_nanos", "price")}
@@ -101,9 +102,9 @@ def _portion(
     return wanted.with_for_update() if lock else wanted
 
 
-def _changed(row: Any, priced: Callable[[str, float], Price | None], outcome: Outcome) -> tuple[Any, Any] | None:
+def _changed(row: Any, prices_of: _PriceList, outcome: Outcome) -> tuple[Any, Any] | None:
     """Return a record before and after, or None where it stays as it is."""
-    told = _bill(row, priced)
+    told = _bill(row, prices_of)
     outcome.seen += 1
     outcome.before += row.cost_nanos or 0
     outcome.after += told.cost or 0
@@ -115,22 +116,27 @@ def _changed(row: Any, priced: Callable[[str, float], Price | None], outcome: Ou
     return before, before | {"cost_nanos": told.cost, "price": told.price}
 
 
-def _bill(row: Any, priced: Callable[[str, float], Price | None]) -> Bill:
+def _bill(row: Any, prices_of: _PriceList) -> Bill:
+    """Return what a record comes to; where nothing is charged, or the name is in no catalogue any more, what it did."""
     endpoint = BY_NAME.get(row.endpoint)
     pays = endpoint is not None and endpoint.kind is Kind.CREATE and endpoint.needs_model
-    if not pays or row.usage_state == UsageState.UNKNOWN.value:
+    prices = prices_of(row.model) if pays and row.usage_state != UsageState.UNKNOWN.value else None
+    if prices is None:
         return Bill(row.cost_nanos, row.price)
-    return bill(priced(row.model, row.at.timestamp()), usage_of(row))
+    return bill(at(prices, row.at.timestamp()), usage_of(row))
 
 
-def _price_list() -> Callable[[str, float], Price | None]:
-    """Return what tells a model's price at a moment, disabled models included."""
+def _price_list() -> _PriceList:
+    """Return what tells a model's prices as calls find them; a disabled one's where nothing else serves its name."""
     prices = pricing.by_model(db.session.connection())
-    found = {name: prices.get(number, ()) for number, name in db.session.execute(select(Model.id, Model.name))}
-    patterns = sorted((name for name in found if name.endswith("*")), key=len, reverse=True)
+    served: dict[str, tuple[Price, ...]] = {}
+    disabled: dict[str, tuple[Price, ...]] = {}
+    for number, name, enabled in db.session.execute(select(Model.id, Model.name, Model.enabled)):
+        (served if enabled else disabled)[name] = prices.get(number, ())
 
-    def priced(name: str, moment: float) -> Price | None:
-        pattern = next((each for each in patterns if name.startswith(each[:-1])), "")
-        return at(found.get(name, found.get(pattern, ())), moment)
+    @cache
+    def prices_of(name: str) -> tuple[Price, ...] | None:
+        found = pricing.named(served, name)
+        return pricing.named(disabled, name) if found is None else found
 
-    return priced
+    return prices_of

@@ -21,6 +21,11 @@ def version(model_id, year, tariff, **services):
     return moment.timestamp()
 
 
+@pytest.mark.parametrize(("name", "found"), [("gpt-5", 1), ("gpt-5-mini", 2), ("gpt-4", 3), ("o1", None)])
+def test_a_name_goes_by_its_own_entry_else_by_the_longest_pattern(name, found):
+    assert pricing.named({"gpt-*": 3, "gpt-5": 1, "gpt-5*": 2}, name) == found
+
+
 def test_a_models_prices_are_read_newest_first(ctx):
     model = Model(name="m")
     db.session.add(model)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from app.extensions import db
 from app.models import ConversationTotal, Model, Record, Rollup
@@ -67,3 +67,24 @@ def test_what_is_paid_again_moves_every_sum(kept, monkeypatch):
 def test_one_model_may_be_paid_alone(kept):
     assert repricing.preview(BEGIN, END, model="claude-x").seen == 1
     assert repricing.preview(BEGIN, BEGIN).seen == 0
+
+
+def test_what_is_disabled_is_paid_at_its_own_price_only_where_nothing_else_serves_it(kept):
+    pattern = db.session.scalar(select(Model).where(Model.name == "claude-*"))
+    prices.put(pattern.id, RATES, actor=None)
+    disabled = Model(name="claude-x", enabled=False)
+    db.session.add(disabled)
+    db.session.commit()
+    prices.put(disabled.id, Tariff(Rates(input=1_000_000_000, output=1_000_000_000)), actor=None)
+    assert repricing.preview(BEGIN, END, model="claude-x").after == COST
+    pattern.enabled = False
+    db.session.commit()
+    assert repricing.preview(BEGIN, END, model="claude-x").after == 1100 * 1000
+
+
+def test_records_of_a_model_that_was_renamed_or_deleted_keep_what_they_cost(kept):
+    db.session.execute(delete(Model))
+    db.session.commit()
+    outcome = repricing.preview(BEGIN, END)
+    assert (outcome.before, outcome.after) == (COST * 2 + 7, COST * 2 + 7)
+    assert (outcome.changed, outcome.unknown) == (0, 3)
