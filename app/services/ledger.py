@@ -16,7 +16,7 @@ from app.protocol import record as values
 from app.protocol.call import Caller
 from app.protocol.endpoints import BY_NAME, Kind
 from app.protocol.errors import Problem, RelayError
-from app.protocol.price import FREE, UNPRICED, Bill, at, bill
+from app.protocol.price import FREE, UNPRICED, Bill, Price, at, bill
 from app.protocol.usage import Usage, UsageState, tokens_of
 from app.services.background import complete
 from app.services.directory import Directory
@@ -65,6 +65,8 @@ class Ledger:
         self._directory = directory
         self._limits = limits
         self._listeners = tuple(listeners)
+        self._prices: dict[str, tuple[Price, ...]] = {}
+        """Those that calls under way were admitted under, by their ids: their models may be gone when they end."""
         pen.closed = self._closed
 
     def admit(self) -> None:
@@ -74,6 +76,7 @@ class Ledger:
 
     def open(self, record: values.Record) -> None:
         """Keep that a call has begun: a record with the end ``aborted``, which holds if no other follows."""
+        self._prices[record.id] = self._directory.snapshot.prices(record.model)
         self._pen.open(record)
 
     def settle(self, record: values.Record) -> None:
@@ -86,12 +89,12 @@ class Ledger:
             listen(record)
 
     def _billed(self, record: values.Record) -> values.Record:
-        bill = self._bill(record)
+        bill = self._bill(record, self._prices.pop(record.id, ()))
         if bill is UNPRICED:
             return record
         return msgspec.structs.replace(record, cost=bill.cost, price=bill.price)
 
-    def _bill(self, record: values.Record) -> Bill:
+    def _bill(self, record: values.Record, admitted: tuple[Price, ...]) -> Bill:
         """Return what a call costs; nothing where no provider took it on, or nothing is charged for its kind."""
         endpoint = BY_NAME.get(record.endpoint)  # None: it is another release's, whose journal was found
         last = record.attempts[-1] if record.attempts else None
@@ -100,8 +103,8 @@ class Ledger:
             return FREE
         if record.usage.state is UsageState.UNKNOWN and answered is not None and not 200 <= answered < 300:
             return FREE
-        model = self._directory.snapshot.model(record.model)
-        return bill(at(model.prices, record.at) if model else None, record.usage)
+        price = at(admitted, record.at) or at(self._directory.snapshot.prices(record.model), record.at)
+        return bill(price, record.usage)
 
     def _closed(self, record: values.Record) -> values.Record:
         """Return the record of a call whose worker died: its answer is guessed at nothing, its request by its size."""

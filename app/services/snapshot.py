@@ -84,6 +84,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Valid tokens met so far, by digest; those met later are added."""
     offered: frozenset[str] = frozenset()
     """Headers of callers that some upstream is let see beside those that always pass."""
+    disabled: dict[str, tuple[Price, ...]] = {}
+    """What disabled models cost, newest first: calls may have been made before."""
 
     def model(self, name: str) -> ModelEntry | None:
         """Return the entry that serves a name: its own, else the longest pattern's."""
@@ -92,6 +94,11 @@ class Snapshot(msgspec.Struct, frozen=True):
             return entry
         return next((entry for prefix, entry in self.patterns if name.startswith(prefix)), None)
 
+    def prices(self, name: str) -> tuple[Price, ...]:
+        """Return the prices of a name, newest first: of what serves it, else of what did before it was disabled."""
+        entry = self.model(name)
+        return entry.prices if entry is not None else pricing.named(self.disabled, name) or ()
+
 
 EMPTY = Snapshot(-1, {}, {}, (), {})
 
@@ -99,7 +106,8 @@ EMPTY = Snapshot(-1, {}, {}, (), {})
 def load(connection: Connection, generation: int, *, vault: Vault, mark_key: str, digests: Iterable[str]) -> Snapshot:
     """Read the whole configuration, and of the tokens those that were met before."""
     upstreams = _upstreams(connection, vault)
-    entries = _models(connection, upstreams)
+    prices = pricing.by_model(connection)
+    entries = _models(connection, upstreams, prices)
     patterns = sorted(((n[:-1], e) for n, e in entries.items() if n.endswith("*")), key=lambda p: -len(p[0]))
     return Snapshot(
         generation=generation,
@@ -108,6 +116,7 @@ def load(connection: Connection, generation: int, *, vault: Vault, mark_key: str
         patterns=tuple(patterns),
         callers=dict(callers(connection, digests, mark_key=mark_key)),
         offered=frozenset(name.lower() for each in upstreams.values() for name in each.policy.allow_headers),
+        disabled={row.name: prices[row.id] for row in _disabled(connection) if row.id in prices},
     )
 
 
@@ -187,7 +196,13 @@ def _place(row: Row[Any], upstream: Row[Any], vault: Vault, policy: Policy, prox
     return Place(upstream.id, row.id, upstream.kind, upstream.base_url, secret, policy, proxy)
 
 
-def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict[str, ModelEntry]:
+def _disabled(connection: Connection) -> Iterable[Row[Any]]:
+    return connection.execute(select(Model.id, Model.name).where(~Model.enabled))
+
+
+def _models(
+    connection: Connection, upstreams: dict[int, UpstreamEntry], prices: dict[int, tuple[Price, ...]]
+) -> dict[str, ModelEntry]:
     routes: dict[int, list[RouteEntry]] = {}
     for row in connection.execute(select(Route.__table__).order_by(Route.id)):
         upstream = upstreams.get(row.upstream_id)
@@ -196,7 +211,6 @@ def _models(connection: Connection, upstreams: dict[int, UpstreamEntry]) -> dict
             weight = upstream.weight if row.weight is None else row.weight
             entry = RouteEntry(upstream, row.upstream_model or "", priority, weight, row.enabled)
             routes.setdefault(row.model_id, []).append(entry)
-    prices = pricing.by_model(connection)
     limited = allowances.rules(connection, "model", None)
     return {
         row.name: ModelEntry(

@@ -8,7 +8,7 @@ import pytest
 
 from app.protocol.price import Rates, Tariff, Tier
 from app.services import accounts, catalog, prices, tokens
-from tests.faults.clients import CHAT, MESSAGES, RESPONSES
+from tests.faults.clients import CHAT, MESSAGES, RESPONSES, Client
 from tests.live import PASSWORD, until
 from tests.rooms import Browser
 
@@ -177,6 +177,20 @@ COUNTED = {
     "output_tokens": "COALESCE(output_tokens, 0)",
     "reasoning_tokens": "COALESCE(reasoning_tokens, 0)",
 }
+
+
+def test_a_call_whose_model_is_deleted_meanwhile_costs_what_it_was_to_cost(house, sim):
+    def made():
+        catalog.import_models(house.upstreams["main"], {"paid-once": "sim-1+events=3,gap=1"}, actor=None)
+        prices.put(catalog.find_model("paid-once").id, GPT, actor=None)
+
+    house.changed(made)
+    with Client(house) as client:
+        client.send(RESPONSES, model="paid-once", simulated_usage=responses(9, 13))
+        client.read_until(b"\n\n")
+        house.changed(lambda: catalog.delete_model(catalog.find_model("paid-once").id, actor=None))
+        client.rest()
+        assert house.record(client.request_id)["cost_nanos"] == 141_250
 
 
 def _one(house, query):

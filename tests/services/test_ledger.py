@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import gevent
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -12,6 +13,7 @@ from app.logs import CallLog
 from app.models import Record
 from app.protocol.call import Caller
 from app.protocol.errors import Problem, RelayError
+from app.protocol.price import Price, Rates, Tariff
 from app.protocol.record import End
 from app.protocol.usage import UNKNOWN, from_object
 from app.services.counters import Counters
@@ -19,12 +21,21 @@ from app.services.journal import Journal
 from app.services.ledger import Ledger
 from app.services.limits import Limits
 from app.services.meter import Meter
-from app.services.snapshot import EMPTY
+from app.services.snapshot import EMPTY, ModelEntry
 from app.services.spent import Spent
 from tests.services.writing import away, claim_row, record, writing
 
 pytestmark = pytest.mark.any_database
 USAGE = from_object({"input_tokens": 7, "output_tokens": 8})
+
+
+def priced(name, dollars):
+    """A configuration in which a million tokens of a model cost so much."""
+    price = Price(1, 0.0, Tariff(Rates(input=dollars * 10**9, output=dollars * 10**9)))
+    entry = ModelEntry(name, "owner", 1, (), (price,))
+    if name.endswith("*"):
+        return msgspec.structs.replace(EMPTY, patterns=((name[:-1], entry),))
+    return msgspec.structs.replace(EMPTY, models={name: entry})
 
 
 @pytest.fixture
@@ -69,6 +80,22 @@ def test_a_record_is_kept_as_it_is(book):
     (row,) = settled(1)
     assert (row.request_id, row.model, row.end) == ("req_1", "m", "completed")
     assert row.at == datetime.fromtimestamp(1_800_000_000.25, UTC).replace(tzinfo=row.at.tzinfo)
+
+
+@pytest.mark.parametrize("meanwhile", [EMPTY, priced("m*", 9)], ids=["no model", "a dearer pattern"])
+def test_a_call_is_paid_as_when_it_was_admitted_whatever_became_of_its_model(book, meanwhile):
+    book.directory.snapshot = priced("m", 2)
+    book.ledger.open(record(1, end=End.ABORTED, usage=UNKNOWN))
+    book.directory.snapshot = meanwhile
+    book.ledger.settle(record(1, usage=USAGE))
+    assert settled(1)[0].cost_nanos == 15 * 2_000
+
+
+def test_a_price_that_was_missing_is_in_force_for_calls_that_run(book):
+    book.ledger.open(record(1, end=End.ABORTED, usage=UNKNOWN))
+    book.directory.snapshot = priced("m", 2)
+    book.ledger.settle(record(1, usage=USAGE))
+    assert settled(1)[0].cost_nanos == 15 * 2_000
 
 
 def test_a_call_of_another_releases_endpoint_whose_worker_died_has_its_record_too(book, tmp_path):

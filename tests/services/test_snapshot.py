@@ -8,7 +8,8 @@ from structlog.testing import CapturingLogger
 from app.extensions import db
 from app.models import Token, Upstream
 from app.models.base import utcnow
-from app.services import accounts, catalog, snapshot, tokens, upstreams
+from app.protocol.price import Rates, Tariff
+from app.services import accounts, catalog, prices, snapshot, tokens, upstreams
 from app.services.vault import Vault
 from tests.conftest import VAULT_KEY
 
@@ -83,6 +84,19 @@ def test_models_come_with_their_routes_the_best_first(ctx):
     assert picture.model("p-long-x").name == "p-long-*"
     assert picture.model("p-x").name == "p-*"
     assert picture.model("q") is None
+
+
+def test_a_disabled_model_is_paid_at_its_price_until_something_else_serves_its_name(ctx):
+    one, rates = new_upstream("one"), [Tariff(Rates(input=n, output=n)) for n in range(3)]
+    catalog.import_models(one.id, {"m": None, "p-*": None, "p-x": None}, actor=None)
+    for n, name in enumerate(("m", "p-*", "p-x")):
+        model = catalog.find_model(name)
+        prices.put(model.id, rates[n], actor=None)
+        catalog.set_model_enabled(model.id, enabled=name == "p-*", actor=None)
+    picture = load()
+    assert picture.model("m") is None
+    told = [[price.standard for price in picture.prices(name)] for name in ("m", "p-x", "q")]
+    assert told == [[rates[0]], [rates[1]], []]
 
 
 def test_tokens_that_were_met_come_again_if_they_are_good(alice, bob):
