@@ -6,7 +6,7 @@ instead for what is there (``advance``), and sees itself to the waiting and to w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gevent
 
@@ -18,6 +18,7 @@ from app.protocol.opening import error_in
 from app.protocol.record import End
 from app.protocol.sse import EventTooLargeError, Splitter
 from app.protocol.story import Story
+from app.protocol.usage import Usage
 from app.relay.link import ClientLeftError, Link
 from app.relay.ports import Registry
 from app.relay.trace import CLIENT_LEFT_STATUS, ENDS, Trace
@@ -37,12 +38,26 @@ def heartbeat_of(call: Call) -> bytes:
 
 
 class Stream:
-    """One stream. ``over`` tells that nothing follows what was given out; ``left`` that its client is gone."""
+    """One stream. ``over`` tells that nothing follows what was given out; ``left`` that its client is gone.
 
-    __slots__ = ("_call", "_link", "_live", "_registry", "_splitter", "_story", "_trace", "_watch", "left", "over")
+    ``read`` is told the usage of one that came to its end, where somebody wants to know.
+    """
+
+    __slots__ = (
+        "_call", "_link", "_live", "_read", "_registry", "_splitter", "_story", "_trace", "_watch", "left", "over",
+    )  # fmt: skip
 
     def __init__(
-        self, call: Call, link: Link, story: Story, *, registry: Registry, watch: Watch, live: Live, trace: Trace
+        self,
+        call: Call,
+        link: Link,
+        story: Story,
+        *,
+        registry: Registry,
+        watch: Watch,
+        live: Live,
+        trace: Trace,
+        read: Callable[[Usage], None] | None = None,
     ) -> None:
         self._call = call
         self._link = link
@@ -51,6 +66,7 @@ class Stream:
         self._watch = watch
         self._live = live
         self._trace = trace
+        self._read = read
         self._splitter = Splitter()
         live.on_silence = live.nudge
         self.over = False
@@ -115,7 +131,10 @@ class Stream:
             self._trace.sent(block)
         if self._story.end is not None and not self.over:
             self.over = True
-            self._trace.settle(self._story.end, status=self._link.status, usage=self._story.usage())
+            usage = self._story.usage()
+            self._trace.settle(self._story.end, status=self._link.status, usage=usage)
+            if self._read is not None:
+                self._read(usage)
         return block
 
     def heartbeat(self) -> bytes:

@@ -74,7 +74,8 @@ class Tap:
         story = STORIES[call.endpoint.shape](call, rename=renamed, hides_usage=hides_usage)
         if call.body is not None:
             call.body.forget(but=BOUNDS)  # should a limit be set meanwhile
-        return Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace)
+        read = partial(self._read, call) if call.endpoint.name == "responses.retrieve" else None
+        return Stream(call, link, story, registry=self._registry, watch=self._watch, live=live, trace=trace, read=read)
 
     # -- one JSON body ----------------------------------------------------------------------------------------------
     def _whole(self, call: Call, link: Link, *, trace: Trace) -> bytes:
@@ -93,7 +94,8 @@ class Tap:
             self._claim(call, link, revealed, usage=usage, trace=trace)
         if link.model and call.model and isinstance(told.model, str) and told.model != call.model:
             body = bodies.with_model(body, call.model)
-        self._settle_background(call, told, usage)
+        if call.endpoint.name == "responses.retrieve" and told.status in bodies.TERMINAL:
+            self._read(call, usage)
         trace.sent(body)
         trace.settle(_end_of(told), status=link.status, usage=usage)
         return body
@@ -106,9 +108,9 @@ class Tap:
             trace.settle(End.REFUSED, status=error.status(call.endpoint.protocol), usage=usage, reason=error.code)
             raise
 
-    def _settle_background(self, call: Call, told: bodies.Told, usage: Usage) -> None:
-        """An owner who reads a background response that has come to its end brings its usage with it."""
-        if call.endpoint.name == "responses.retrieve" and told.status in bodies.TERMINAL and usage.raw is not None:
+    def _read(self, call: Call, usage: Usage) -> None:
+        """An owner who reads a response that has come to its end brings its usage with it."""
+        if usage.raw is not None:
             self._ledger.complete(call.caller, call.object_id, usage)
 
 

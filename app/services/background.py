@@ -12,6 +12,8 @@ from app.protocol.endpoints import ObjectKind
 from app.protocol.usage import Usage, UsageState
 from app.services import posting
 
+GUESSES = (UsageState.UNKNOWN.value, UsageState.ESTIMATED.value, UsageState.PARTIAL.value)
+
 
 def complete(
     connection: Connection,
@@ -23,7 +25,8 @@ def complete(
 ) -> values.Record | None:
     """Give the record that made a response its usage and cost, and every sum its share; one that is known stays.
 
-    Return what was changed: nothing where the usage names no count, for what is unknown is not free.
+    A guess of ours, as of a stream that its client left, gives way to what the provider reports. Return what was
+    changed: nothing where the usage names no count, for what is unknown is not free.
     """
     if usage.state is UsageState.UNKNOWN:
         return None
@@ -36,13 +39,14 @@ def complete(
         )
         .scalar_subquery()
     )
-    unsettled = Record.usage_state == UsageState.UNKNOWN.value
+    unsettled = Record.usage_state.in_(GUESSES if usage.state is UsageState.REPORTED else GUESSES[:1])
     row = connection.execute(select(Record.__table__).where(Record.id == made_by, unsettled)).first()
     if row is None:
         return None
     whole = billed(_value(row, usage))
     changes = posting.usage_row(usage) | {"cost_nanos": whole.cost, "price": whole.price}
-    changes["end"] = values.End.COMPLETED.value
+    if row.end == values.End.PENDING.value:
+        changes["end"] = values.End.COMPLETED.value
     mine = update(Record).where(Record.id == row.id, unsettled).values(**changes)
     if not connection.execute(mine).rowcount:
         return None

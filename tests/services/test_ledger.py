@@ -131,6 +131,18 @@ def test_usage_that_is_known_is_never_replaced(book):
     assert rows()[0].input_tokens == 7
 
 
+def test_what_the_provider_tells_goes_before_our_own_guess(book):
+    call = record(1, end=End.CLIENT_LEFT, usage=UNKNOWN.at_least(input=5, output=900))
+    book.pen.claim([claim_row("resp_1", book.people.alice.user_id, call_id=call.id)])
+    book.ledger.settle(call)
+    settled(1)
+    book.ledger._complete(book.people.alice, "resp_1", from_object({"input_tokens": 7}, whole=False))
+    assert rows()[0].usage_state == "estimated"
+    book.ledger._complete(book.people.alice, "resp_1", USAGE)
+    (row,) = rows()
+    assert (row.end, row.usage_state, row.input_tokens, row.output_tokens) == ("client_left", "reported", 7, 8)
+
+
 def test_usage_that_says_nothing_we_know_costs_nobody_knows_what(book):
     pending(book)
     book.ledger._complete(book.people.alice, "resp_1", from_object({"total_tokens": 9}))
