@@ -95,14 +95,14 @@ class Candidates:
             raise RelayError(Problem.MODEL_NOT_FOUND, _elsewhere(entry, call), param="model")
         return tiers
 
-    def at(self, call: Call, upstream_id: int) -> Candidate:
-        """Return the candidate at one upstream. Raises ``RelayError`` when the model isn't served there."""
+    def name_at(self, call: Call, upstream_id: int) -> str:
+        """Return a model's own name at one upstream. Raises ``RelayError`` when the model isn't served there."""
         if not call.endpoint.needs_model or not call.model:
-            return Candidate(self._directory.snapshot.upstreams[upstream_id], "")
+            return ""
         for tier in self.tiers(call):
             for candidate in tier.members:
                 if candidate.upstream.id == upstream_id:
-                    return candidate
+                    return candidate.model
         message = f"The model '{call.model[:200]}' can't continue an object that another provider keeps."
         raise RelayError(Problem.MODEL_NOT_FOUND, message, param="model")
 

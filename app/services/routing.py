@@ -28,8 +28,7 @@ class Router:
         """
         if place is None:
             return Offer(call, conversation, self._candidates.tiers(call), signs=self._signs)
-        candidate = self._candidates.at(call, place.upstream_id)
-        return OnePlace(Target(place, candidate.model), load=self._signs.load)
+        return OnePlace(Target(place, self._candidates.name_at(call, place.upstream_id)), load=self._signs.load)
 
     def models(self, protocol: Protocol, caller: Caller) -> list[ModelEntry]:
         """Return the models that a caller can reach by a protocol, in order of name; patterns have none to show."""

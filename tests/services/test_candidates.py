@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from app.protocol.errors import RelayError
 from app.services.candidates import Candidate, Candidates, Tier
 from tests.services.configuration import Configuration, a_call, entry, route, upstream
 
@@ -64,3 +65,11 @@ def test_what_must_be_well_for_a_candidate_is_named_apart():
     (made,) = Candidates(Configuration(entry("gpt*", route(upstream(7))))).tiers(a_call("gpt-x"))
     assert made.members[0].keys(a_call("gpt-x"))[1] == "r:7:gpt-x"
     assert Candidate(upstream(7), "theirs", 0, 1).keys(call)[1] == "r:7:theirs"
+
+
+def test_a_call_that_names_no_model_goes_to_its_place_also_where_that_is_deleted_meanwhile():
+    candidates = Candidates(Configuration(entry("gpt", route(upstream(7), "theirs"))))
+    assert candidates.name_at(a_call("gpt"), 7) == "theirs"
+    assert candidates.name_at(a_call("", "conversations.create"), 8) == ""
+    with pytest.raises(RelayError):
+        candidates.name_at(a_call("gpt"), 8)
