@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.models import OwnedObject
@@ -112,7 +112,7 @@ class Registry:
         if model is not None:
             wanted = wanted.where(OwnedObject.model == model)
         if after is not None:
-            edge = self._edge(mine, kind, after)
+            edge = self._edge(mine, kind, after, newest_first=newest_first)
             wanted = wanted.where(OwnedObject.id < edge if newest_first else OwnedObject.id > edge)
         order = OwnedObject.id.desc() if newest_first else OwnedObject.id.asc()
         rows = self._ask(lambda connection: connection.execute(wanted.order_by(order).limit(limit + 1)).all())
@@ -120,9 +120,13 @@ class Registry:
         owned = [_owned(row, place) for row, place in places if place is not None]
         return owned, rows[limit - 1].object_id if len(rows) > limit else None
 
-    def _edge(self, mine: tuple[Any, ...], kind: ObjectKind, after: str) -> int:
-        """Return the place in the order of the object that a page starts after; a deleted one still has its place."""
-        wanted = select(OwnedObject.id).where(*mine, OwnedObject.object_id == after).order_by(OwnedObject.id)
+    def _edge(self, mine: tuple[Any, ...], kind: ObjectKind, after: str, *, newest_first: bool) -> int:
+        """Return the place in the order of the object that a page starts after; a deleted one still has its place.
+
+        Of several that two upstreams gave the same id it is the last one's: pages must come to an end.
+        """
+        last = func.min if newest_first else func.max
+        wanted = select(last(OwnedObject.id)).where(*mine, OwnedObject.object_id == after)
         edge = self._ask(lambda connection: connection.scalar(wanted)) if is_object_id(after) else None
         if edge is None:
             error = not_found(kind, after)

@@ -220,6 +220,20 @@ def test_a_deleted_object_leaves_the_pages_and_is_still_a_place_to_go_on_from(ga
     assert page(gate, after="c1") == (["c2"], None)
 
 
+@pytest.mark.parametrize(("newest_first", "shown"), [(False, "c0 twin c1 twin c2"), (True, "c2 twin c1 twin c0")])
+def test_pages_come_to_an_end_though_two_upstreams_gave_the_same_id(gate, newest_first, shown):
+    for n, object_id in enumerate(("c0", "twin", "c1", "twin", "c2")):
+        gate.claim("alice", (CHAT, object_id), place=gate.places[n // 2 % 2])
+    assert page(gate, newest_first=newest_first)[0] == shown.split()
+    after, walked = None, []
+    while len(walked) < 9 and (after or not walked):
+        found, after = page(gate, limit=1, newest_first=newest_first, after=after)
+        walked += found
+    assert walked == [*shown.split()[:2], shown.split()[-1]]
+    assert page(gate, newest_first=newest_first, after="twin")[0] == shown.split()[-1:]
+    assert problem(page, gate, "bob", after="twin").problem is Problem.CHAT_NOT_FOUND
+
+
 @pytest.mark.parametrize("after", ["b0", "nothing", "", "..", "c0 ", "C0", "c%"])
 def test_a_cursor_that_is_not_the_callers_is_not_found(gate, after):
     gate.claim("alice", (CHAT, "c0"))
