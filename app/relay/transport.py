@@ -23,6 +23,9 @@ IDLE_S = 50.0
 """How long a connection is kept for the next call: under the minute after which most servers hang up."""
 IDLE_MAX = 512
 """Connections kept per origin."""
+CROSSED_S = 2.0
+"""A request that crosses with the end of its idle connection is told within a round trip: long before this."""
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 SWEEP_S = 5.0
 """How often is looked for those that nobody took in time."""
 
@@ -100,16 +103,18 @@ class RelayAdapter(BaseAdapter):
         """Send a request and wait for the answer's head; what a relayed call needs of a response, and no more.
 
         Raises ``WireError``, ``ssl.SSLError``, ``BrokenAnswerError``, or what the dial raises. A reused connection
-        that dies before the first byte of an answer is replaced by a fresh one, once.
+        that dies before the first byte of an answer is replaced by a fresh one, once, unless its server may have begun
+        what must not be done twice.
         """
         origin, message = _message(request)
         on_wire = getattr(request, "on_wire", None)
         wire = self._take(origin)
         if wire is not None:
+            since = time.monotonic()
             try:
                 return self._exchange(message, origin, wire=wire, on_wire=on_wire)
             except WireError:
-                if getattr(on_wire, "cut", None):
+                if getattr(on_wire, "cut", None) or not _may_go_again(request, since):
                     raise
         return self._exchange(
             message, origin, wire=self._dial(origin, getattr(request, "connect_s", None)), on_wire=on_wire
@@ -170,6 +175,11 @@ class RelayAdapter(BaseAdapter):
 def _usable(wire: Wire, since: float) -> bool:
     """Whether a connection that was given back at ``since`` may carry another call."""
     return time.monotonic() - since < IDLE_S and wire.usable()
+
+
+def _may_go_again(request: requests.PreparedRequest, since: float) -> bool:
+    """Whether a request may be sent once more that got no answer (RFC 9110, 9.2.2): a generation is paid each time."""
+    return request.method in IDEMPOTENT or time.monotonic() - since < CROSSED_S
 
 
 def _way_of(request: requests.PreparedRequest) -> Proxy | None:

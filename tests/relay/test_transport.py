@@ -2,7 +2,7 @@
 
 import gc
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import gevent
 import pytest
@@ -92,6 +92,19 @@ def test_a_reused_connection_that_died_is_replaced_once(adapter, serve):
     assert whole(adapter, server) == (200, b"ok")
     assert whole(adapter, server) == (200, b"ok")
     assert (server.connections, len(server.seen)) == (2, 3)
+
+
+@pytest.mark.parametrize(("method", "again"), [("POST", False), ("GET", True), ("DELETE", True)])
+def test_what_its_server_may_have_begun_is_sent_again_only_where_that_does_no_harm(
+    adapter, serve, monkeypatch, method, again
+):
+    """A server that dies after a while had the request, and may be paid for what it made of it."""
+    monkeypatch.setattr(transport, "CROSSED_S", 0.1)
+    server = serve([OK, lambda _: time.sleep(0.3)], [OK])
+    whole(adapter, server)
+    with nullcontext() if again else pytest.raises(WireError):
+        assert whole(adapter, server, method=method, body=b"") == (200, b"ok")
+    assert server.connections == 1 + again
 
 
 def test_a_fresh_connection_that_dies_is_not_tried_again(adapter, serve):
