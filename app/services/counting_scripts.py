@@ -4,8 +4,9 @@ For each limit there are three keys: the number of all that is used, reserved or
 nobody uses (``realms:free:``, by worker); and what each worker's chunk comes to (``realms:chunk:``: ``h`` of what it
 holds, ``t`` of what it has told was used, ever). What a call or a worker holds falls away with its lease.
 
-What a call reserves and uses is passed on as it was told, not as a number of Lua's: those are floats, exact to 2^53,
-and Redis refuses one from 10^17 on, which is "1e+17" there.
+What calls and workers hold and use is passed on as it was told, not as a number of Lua's: those are floats, exact to
+2^53, and Redis refuses one from 10^17 on, which is "1e+17" there. Only what is compared is one, and what comes of that:
+beyond 2^53 nano-dollars (9 million dollars) a limit may be passed by some, at two billion dollars by 256 of them.
 """
 
 TAKE = """
@@ -116,20 +117,26 @@ TELL = """
 local worker, at, told = ARGV[1], 3, {}
 local lease = 'realms:lease:' .. worker
 for i, key in ipairs(KEYS) do
-  local spent, held, free, falls = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local spent, held, free, falls = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local chunk, frees = 'realms:chunk:' .. key, 'realms:free:' .. key
+  local t, h = 't' .. worker .. ARGV[at + 5], 'h' .. worker
   if redis.call('EXISTS', key) == 0 then
-    redis.call('HSET', chunk, 't' .. worker .. ARGV[at + 5], spent, 'h' .. worker, 0)
+    redis.call('HSET', chunk, t, spent, h, 0)
     redis.call('HDEL', lease, key)
     redis.call('HDEL', frees, worker)
     told[i] = -1
   else
-    local before = tonumber(redis.call('HGET', chunk, 'h' .. worker) or 0)
-    local change = spent - tonumber(redis.call('HGET', chunk, 't' .. worker .. ARGV[at + 5]) or 0) + held - before
-    told[i] = redis.call('INCRBY', key, change)
-    redis.call('HSET', chunk, 't' .. worker .. ARGV[at + 5], spent, 'h' .. worker, held)
-    if free > 0 then redis.call('HSET', frees, worker, free) else redis.call('HDEL', frees, worker) end
-    if held > 0 then redis.call('HSET', lease, key, falls == '1' and held or 0) else redis.call('HDEL', lease, key) end
+    redis.call('INCRBY', key, spent)
+    redis.call('DECRBY', key, redis.call('HGET', chunk, t) or 0)
+    redis.call('INCRBY', key, held)
+    told[i] = redis.call('DECRBY', key, redis.call('HGET', chunk, h) or 0)
+    redis.call('HSET', chunk, t, spent, h, held)
+    if tonumber(free) > 0 then redis.call('HSET', frees, worker, free) else redis.call('HDEL', frees, worker) end
+    if tonumber(held) > 0 then
+      redis.call('HSET', lease, key, falls == '1' and held or 0)
+    else
+      redis.call('HDEL', lease, key)
+    end
     redis.call('EXPIRE', frees, ARGV[at + 4])
   end
   redis.call('EXPIRE', chunk, ARGV[at + 4])

@@ -33,7 +33,7 @@ for i, key in ipairs(KEYS) do
   local number = redis.call('GET', key)
   said[i] = number and number - held[i] or ''
   if number and ARGV[i] ~= '' and said[i] < tonumber(ARGV[i]) then
-    redis.call('INCRBY', key, ARGV[i] - said[i])
+    redis.call('INCRBY', key, string.format('%.0f', ARGV[i] - said[i]))
   end
 end
 return said

@@ -210,6 +210,20 @@ def test_what_was_spent_while_redis_was_away_is_told(workers, client, monkeypatc
     settled(lambda: workers[1].peek(["k"]) == [140])
 
 
+def test_what_was_spent_of_the_highest_limits_is_told_to_the_last_of_it(workers, client):  # noqa: F811
+    """Redis reads no number of Lua's from 10^17 on: it is "1e+17" there, and worth nothing in most commands."""
+    first, second, *_ = workers
+    wanted = want(2 * 10**18, 10**16 + 1, measure=Measure.TOTAL)
+    held = [first.admitted(wanted) for _ in range(12)]
+    first._breaker.failed(redis.TimeoutError())
+    for spent in (3 * 10**17 + 7, 10**17):
+        first.give(first.admitted(wanted), [(wanted, spent)])
+    settled(lambda: number(client) >= 4 * 10**17 + 7 + 12 * (10**16 + 1))
+    for name in held:
+        first.give(name, [(wanted, 1)])
+    settled(lambda: second.peek(["k"]) == [4 * 10**17 + 7 + 12])
+
+
 def test_whatever_happens_the_number_is_what_is_reserved_and_was_used(workers, client):  # noqa: F811
     """A thousand things in some order: calls begin and end, answers get lost, chunks are called back."""
     chance, wanted, live, used = random.Random(4), want(100_000, 100, measure=Measure.DAY), [], 0

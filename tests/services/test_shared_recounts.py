@@ -49,6 +49,13 @@ def test_what_chunks_and_calls_hold_is_not_spent(client, one):  # noqa: F811
         assert (recounts.said(["k"]), client.exists("realms:limit:nobody counts this")) == ([70], 0)
 
 
+def test_a_count_of_any_size_is_brought_up(client, one):  # noqa: F811
+    counters, recounts, _ = one
+    counters.take("a", [WANT])
+    recounts.correct({"k": 10**18})
+    assert client.get("realms:limit:k") == str(10**18 + 100)
+
+
 def test_what_comes_into_doubt_while_redis_is_away_is_told_once_it_is_back(client, one):  # noqa: F811
     _, recounts, breaker = one
     breaker._away = True
