@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ NAMES = (
     "model", "token", "line", "user", "upstream", "status", "stream", "end", "reason", "since", "until", "conversation",
 )  # fmt: skip
 NOBODY = 0
-RISKY = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula."""
+FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet takes a cell for a formula; one that parts cells by semicolons, as in half of Europe, too."""
 ATTEMPT_COLUMNS = ("status", "error", "first_byte_ms", "total_ms")
 RECORD_COLUMNS = (
     "at", "id", "request_id", "user_id", "token_id", "endpoint", "model", "upstream_model", "stream", "status", "end",
@@ -100,9 +101,11 @@ def sums_csv(name: str, key: str, portions: Iterator[list[tuple[Any, Totals]]]) 
     first = _told_in(zone, key) if key in reports.WINDOWS else key
 
     def line(by: Any, sums: Totals) -> list[Any]:
-        return [_plain(by, zone), *(getattr(sums, name) for name in counted), exact_dollars(sums.cost_nanos)]
+        told = (getattr(sums, name) for name in counted)
+        return [_plain(by, zone), *told, exact_dollars(sums.cost_nanos), sums.unpriced]
 
-    return _csv(name, (first, *counted, "cost_usd"), ([line(*each) for each in portion] for portion in portions))
+    head = first, *counted, "cost_usd", "requests_without_price"
+    return _csv(name, head, ([line(*each) for each in portion] for portion in portions))
 
 
 def bundle(record: Any, attempts: Iterable[Any], *, internal: bool) -> str:
@@ -134,7 +137,7 @@ def _lines(rows: list[list[Any]]) -> str:
 
 
 def _safe(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(RISKY) else cell
+    return FORMULA.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def _told_in(zone: tzinfo, heading: str) -> str:

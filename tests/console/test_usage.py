@@ -165,6 +165,27 @@ def test_no_cell_is_a_formula(app, alice_there, text):
     assert row[head.index("model")] == f"'{text}"
 
 
+@pytest.mark.parametrize("apart", [";", "\t", ";\t", ";;"])
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d"])
+def test_no_part_of_a_cell_is_a_formula_where_a_spreadsheet_parts_cells_otherwise(app, alice_there, apart, sign):
+    """In half of Europe a file of commas is opened as one of semicolons."""
+    keep(app, ALICE, 1, model=f"m{apart}{sign}HYPERLINK(1)")
+    answer = alice_there.get("/usage/requests.csv")
+    assert f"m{apart}'{sign}HYPERLINK(1)" in answer.html
+
+
+def test_a_sum_without_a_price_says_so(app, alice_there):
+    from app.models.base import utcnow
+
+    keep(app, ALICE, 1, at=utcnow().timestamp())
+    with app.app_context(), db.engine.begin() as connection:
+        user = accounts.by_email(ALICE)
+        posting.post(connection, [record(2, user_id=user.id, at=utcnow().timestamp())], again=False)
+    head, row = rows(alice_there.get("/usage/days.csv"))
+    told = [row[head.index(name)] for name in ("requests", "cost_usd", "requests_without_price")]
+    assert told == ["2", "0.000037000", "1"]
+
+
 def test_sums_are_exported(app, alice_there):
     from app.models.base import utcnow
 
