@@ -13,7 +13,7 @@ from app.protocol.call import Caller
 from app.protocol.conversation import keys_of
 from app.protocol.errors import Problem, RelayError
 from app.protocol.price import exact_dollars
-from app.services import reports
+from app.services import reports, talks
 from app.services.reports import Scope, Totals
 from app.services.standing import Standing
 
@@ -41,7 +41,7 @@ def usage() -> Response:
 def conversation(key: str) -> Response:
     """What one conversation of the caller's cost. Raises ``RelayError`` (404)."""
     caller = _caller()
-    talk = reports.conversation(caller.user_id, keys_of(caller, key))
+    talk = talks.find(caller.user_id, keys_of(caller, key))
     if talk is None:
         message = f"Conversation '{key[:200]}' has no usage."
         raise RelayError(Problem.CONVERSATION_NOT_FOUND, message, param="key")

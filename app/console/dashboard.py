@@ -56,7 +56,7 @@ def dashboard() -> ResponseReturnValue:
         totals=reports.totals(scope, begin),
         trend=trend,
         bars=charts.bars(trend),
-        by_model=sorted(reports.grouped(scope, "model", begin), key=lambda each: -each[1].requests)[:MODELS_SHOWN],
+        by_model=reports.leading(scope, "model", begin, MODELS_SHOWN),
     )
 
 

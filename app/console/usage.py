@@ -8,7 +8,7 @@ from flask import render_template, request
 
 from app.console import blueprint
 from app.extensions import db
-from app.services import reports
+from app.services import reports, talks
 from app.services.reports import Scope
 from app.web import records, requests, times
 from app.web.people import person
@@ -36,7 +36,7 @@ def usage_record(record_id: str) -> ResponseReturnValue:
 @blueprint.get("/usage/conversations")
 def conversations() -> ResponseReturnValue:
     """List the visitor's conversations, the last heard of first."""
-    found = reports.conversations(person().user.id, before=records.cursor(), limit=CONVERSATIONS_SHOWN + 1)
+    found = talks.latest(person().user.id, before=records.cursor(), limit=CONVERSATIONS_SHOWN + 1)
     shown = found[:CONVERSATIONS_SHOWN]
     after = records.written((shown[-1].last_at, shown[-1].key)) if len(found) > CONVERSATIONS_SHOWN else ""
     return render_template("console/conversations.html", talks=shown, after=after)

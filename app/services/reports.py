@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union_all
 
 from app.extensions import db
-from app.models import ConversationTotal, DailyRollup, Record, Rollup
+from app.models import DailyRollup, Record, Rollup
 from app.services import posting
 from app.services.posting import SUMS
 
@@ -55,6 +55,11 @@ class Totals(msgspec.Struct):
     unpriced: int = 0
     total_ms: int = 0
 
+    @classmethod
+    def of(cls, row: Any) -> Totals:
+        """Return the sums that a row has."""
+        return cls(**{name: int(getattr(row, name)) for name in SUMS})
+
     @property
     def read_tokens(self) -> int:
         """All that was read: fresh, from a cache, and into one."""
@@ -76,15 +81,6 @@ class Totals(msgspec.Struct):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Talk(msgspec.Struct, frozen=True):
-    """One conversation of a user."""
-
-    key: str
-    first_at: datetime
-    last_at: datetime
-    totals: Totals
-
-
 def last_requests(user: User, limit: int) -> list[Record]:
     """Return the newest ``limit`` request records of ``user``, newest first."""
     newest = select(Record).where(Record.user_id == user.id).order_by(Record.at.desc(), Record.id.desc())
@@ -95,7 +91,7 @@ def totals(scope: Scope, begin: datetime, end: datetime | None = None) -> Totals
     """Return the sums from the hour of ``begin`` to the hour of ``end`` (not included)."""
     found = Totals()
     for table, first, last in _parts(begin, end):
-        found.add(_totals(db.session.execute(_within(scope, first, last, table=table)).one()))
+        found.add(Totals.of(db.session.execute(_within(scope, first, last, table=table)).one()))
     return found
 
 
@@ -120,11 +116,26 @@ def grouped(scope: Scope, by: str, begin: datetime, end: datetime | None = None)
     return _by_key(connection, scope, by, begin=begin, end=end)
 
 
+def leading(scope: Scope, by: str, begin: datetime, limit: int) -> list[tuple[Any, Totals]]:
+    """Return the sums of those with the most requests, the most first, by what ``grouped`` takes but times.
+
+    The database finds them: callers may have named any number of models.
+    """
+    parts = []
+    for table, first, last in _parts(begin, None):
+        column = getattr(table, by)
+        parts.append(_within(scope, first, last, table=table, by=(column.label("whose"),)).group_by(column))
+    told = union_all(*parts).subquery().c
+    wanted = select(told.whose, *(func.sum(told[name]).label(name) for name in SUMS)).group_by(told.whose)
+    rows = db.session.execute(wanted.order_by(func.sum(told.requests).desc(), told.whose).limit(limit))
+    return [(row.whose, Totals.of(row)) for row in rows]
+
+
 def by_hour_and_upstream(begin: datetime) -> Iterator[tuple[datetime, int, Totals]]:
     """Yield everybody's sums from the hour of ``begin`` on, both at once: they are many to add up."""
     both = Rollup.hour, Rollup.upstream_id
     wanted = _within(Scope(), begin, None, table=Rollup, by=both)
-    return ((row[0], row[1], _totals(row)) for row in db.session.execute(wanted.group_by(*both)))
+    return ((row[0], row[1], Totals.of(row)) for row in db.session.execute(wanted.group_by(*both)))
 
 
 def every(engine: Engine, scope: Scope, by: str, begin: datetime, now: datetime) -> Iterator[list[tuple[Any, Totals]]]:
@@ -153,23 +164,6 @@ def filled(found: dict[datetime, Totals], by: str, begin: datetime, end: datetim
 def days_ago(days: int, now: datetime) -> datetime:
     """Return the beginning of the day so many days before today, in the zone of ``now``."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) - timedelta(days=days)
-
-
-def conversations(user_id: int, *, before: tuple[datetime, str] | None = None, limit: int = 50) -> list[Talk]:
-    """Return a user's conversations, the last heard of first; with ``before`` (moment and key of one) the next."""
-    wanted, last_at, key = select(ConversationTotal), ConversationTotal.last_at, ConversationTotal.key
-    wanted = wanted.where(ConversationTotal.user_id == user_id)
-    if before is not None:
-        wanted = wanted.where(last_at <= before[0], (last_at < before[0]) | (key < before[1]))
-    rows = db.session.scalars(wanted.order_by(last_at.desc(), key.desc()).limit(limit))
-    return [_talk(row) for row in rows]
-
-
-def conversation(user_id: int, keys: list[str]) -> Talk | None:
-    """Return the user's conversation that has one of these keys."""
-    mine = ConversationTotal.user_id == user_id, ConversationTotal.key.in_(keys)
-    row = db.session.scalars(select(ConversationTotal).where(*mine).order_by(ConversationTotal.last_at.desc())).first()
-    return None if row is None else _talk(row)
 
 
 def _parts(begin: datetime, end: datetime | None) -> Iterator[tuple[Any, datetime, datetime | None]]:
@@ -260,7 +254,7 @@ def _grouped(
     if between is not None:
         wanted = wanted.where(column.between(*between))
     rows = connection.execute(wanted.group_by(column).order_by(column))
-    return ((row[0], _totals(row)) for row in rows)
+    return ((row[0], Totals.of(row)) for row in rows)
 
 
 def _by_day(hours: Iterable[tuple[datetime, Totals]], zone: tzinfo | None) -> Iterator[tuple[datetime, Totals]]:
@@ -289,11 +283,3 @@ def _of(scope: Scope, wanted: Select[Any], table: Any) -> Select[Any]:
     if scope.token_id is not None:
         wanted = wanted.where(table.token_id == scope.token_id)
     return wanted.where(table.model == scope.model) if scope.model else wanted
-
-
-def _totals(row: Any) -> Totals:
-    return Totals(**{name: int(getattr(row, name)) for name in SUMS})
-
-
-def _talk(row: ConversationTotal) -> Talk:
-    return Talk(row.key, row.first_at, row.last_at, _totals(row))

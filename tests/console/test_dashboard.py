@@ -6,7 +6,7 @@ from app.extensions import db
 from app.models import DailyRollup, Record, Rollup
 from app.models.base import utcnow
 from app.protocol.limit import Measure
-from app.services import accounts, allowances
+from app.services import accounts, allowances, reports
 from app.services.reports import SUMS
 from tests.rooms import ADMIN, ALICE
 
@@ -151,3 +151,18 @@ def test_limits_of_rotated_tokens_lead_to_what_all_of_them_used(app, alice_there
         assert len(set(names)) == 2 and all(name.startswith("laptop …") for name in names), "both are called laptop"
         if number == 1:
             alice_there.submit("/tokens/1/revoke")
+
+
+def test_no_more_models_are_read_than_are_shown(app, alice_there, monkeypatch):
+    """Whoever calls may name any number of them, and the worker has others to serve."""
+    with app.app_context():
+        user, today = accounts.by_email(ALICE), utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
+        sums = dict.fromkeys(SUMS, 1) | {"day": today, "user_id": user.id, "token_id": 1, "upstream_id": 0}
+        db.session.execute(db.insert(DailyRollup), [sums | {"model": f"m-{n}", "requests": n} for n in range(900)])
+        db.session.commit()
+    read, of = [], reports.Totals.of
+    monkeypatch.setattr(reports.Totals, "of", lambda row: read.append(1) or of(row))
+    page = alice_there.get("/?days=7")
+    assert "m-899" in page.text
+    assert "m-889" not in page.text
+    assert len(read) < 50

@@ -136,27 +136,16 @@ def test_an_export_of_nothing_is_empty(ctx):
         assert [each for portion in reports.every(db.engine, Scope(), by, BEGIN, now) for each in portion] == []
 
 
-def test_conversations_are_told_the_last_heard_of_first(sums):
-    talks = reports.conversations(1)
-    assert [(talk.key[0], talk.totals.requests, talk.totals.cost_nanos) for talk in talks] == [
-        ("a", 2, 11),
-        ("b", 1, 0),
-    ]
-    assert [talk.key[0] for talk in reports.conversations(1, before=(talks[0].last_at, talks[0].key))] == ["b"]
-    assert reports.conversation(1, ["x" * 32, "b" * 32]).key == "b" * 32
-    assert reports.conversation(2, ["b" * 32]) is None
-
-
-def test_conversations_of_the_same_moment_are_all_told_page_after_page(ctx):
-    notes = [record(n, at=NOW, conversation=f"{n:032x}") for n in range(5)]
+def test_those_with_the_most_requests_are_found_by_the_database(ctx):
+    notes = [record(n, at=NOW - n * HOUR, cost=n, model=f"m{n % 7 % 5}") for n in range(60)]
     with db.engine.begin() as connection:
         posting.post(connection, notes, again=False)
-    told, before = [], None
-    for _ in range(3):
-        page = reports.conversations(1, before=before, limit=2)
-        told += [talk.key for talk in page]
-        before = page[-1].last_at, page[-1].key
-    assert told == [f"{n:032x}" for n in (4, 3, 2, 1, 0)]
+    for zone in (UTC, ZoneInfo("Asia/Kolkata")):
+        begin = reports.days_ago(1, datetime.fromtimestamp(NOW, zone))
+        all_ = reports.grouped(Scope(user_id=1), "model", begin)
+        told = reports.leading(Scope(user_id=1), "model", begin, 3)
+        assert told == sorted(all_, key=lambda each: (-each[1].requests, each[0]))[:3]
+        assert reports.leading(Scope(user_id=2), "model", begin, 3) == []
 
 
 def test_days_begin_in_the_zone_that_is_asked_in():
