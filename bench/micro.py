@@ -14,7 +14,7 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections import deque  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Iterable, Iterator  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -50,6 +50,7 @@ from bench.given import (  # noqa: E402
     ENVIRON,
     HEAD,
     PLACE,
+    Granted,
     Nowhere,
     Opening,
     Unspent,
@@ -67,16 +68,19 @@ BATCH_S, STATION_S = 0.0005, 0.4
 Station = Callable[[], object]
 
 
-def limited(small: bytes, record: Record, price: Price, rules: tuple[Rule, ...]) -> Station:
+def limited(
+    small: bytes, record: Record, price: Price, measures: Iterable[Measure], counters: Counters | None = None
+) -> Station:
+    rules = tuple(Rule("user", 1, measure, 10**15) for measure in measures)
     chat = msgspec.structs.replace(call("chat.create", small), caller=Caller(1, 1, "mark", rules=rules))
     far = Fixed(20)
     entry = msgspec.structs.replace(far.snapshot.models["gpt-5"], prices=(price,))
     far.snapshot.models["gpt-5"] = entry
-    limits = Limits(far, Counters(), Unspent())
+    limits = Limits(far, counters or Counters(), Unspent())
     ended = msgspec.structs.replace(record, id=chat.id, cost=5)
 
     def station() -> None:
-        limits.acquire(chat, "")
+        limits.acquire(chat, "c" * 32)
         limits.settle(ended)
 
     return station
@@ -151,9 +155,11 @@ def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
     price = Price(1, 0.0, Tariff(rates))
     used = from_object({"prompt_tokens": 25, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 3}})
     yield "price.bill", lambda: bill(price, used)
+    three = Measure.REQUESTS, Measure.CONCURRENT, Measure.MONTH
     yield "limits: acquire, settle; of none", limited(small, kept.last, price, ())
-    rules = tuple(Rule("user", 1, measure, 10**15) for measure in (Measure.REQUESTS, Measure.CONCURRENT, Measure.MONTH))
-    yield "limits: acquire, settle; of three", limited(small, kept.last, price, rules)
+    yield "limits: acquire, settle; of three", limited(small, kept.last, price, three)
+    yield "limits: acquire, settle; of eight", limited(small, kept.last, price, Measure)
+    yield "limits: acquire, settle; of eight, from chunks", limited(small, kept.last, price, Measure, Granted())
 
 
 def streams(small: bytes) -> Iterator[tuple[str, Station]]:
