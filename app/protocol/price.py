@@ -66,8 +66,8 @@ class Price(msgspec.Struct, frozen=True):
     def rates(self, usage: Usage) -> Rates | None:
         """Return the rates that a call's usage falls under; None where its service tier has no price."""
         tariff = self.services.get(usage.service_tier) if usage.service_tier else self.standard
-        if tariff is None:
-            return None
+        if tariff is None or not tariff.tiers:
+            return None if tariff is None else tariff.rates
         read = (usage.input or 0) + (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
         return tariff.at(read)
 
@@ -85,7 +85,10 @@ UNPRICED = Bill(None)
 
 def at(prices: tuple[Price, ...], moment: float) -> Price | None:
     """Return the version in force at ``moment``; ``prices`` has the newest first."""
-    return next((price for price in prices if price.valid_from <= moment), None)
+    for price in prices:
+        if price.valid_from <= moment:
+            return price
+    return None
 
 
 def bill(price: Price | None, usage: Usage) -> Bill:
@@ -93,22 +96,19 @@ def bill(price: Price | None, usage: Usage) -> Bill:
     rates = price.rates(usage) if price is not None else None
     if price is None or rates is None or (usage.input is None and usage.output is None):
         return UNPRICED
-    told = {"id": price.id} | msgspec.structs.asdict(rates)
-    kept = {name: value for name, value in told.items() if value is not None}
-    return Bill(cost(rates, usage), kept)
+    return Bill(cost(rates, usage), {"id": price.id, **msgspec.to_builtins(rates)})
 
 
 def cost(rates: Rates, usage: Usage) -> int | None:
     """Return the cost in nano-dollars, or None where a kind that was used has no rate."""
-    total = 0
+    total = MILLION // 2
     for _name, count, rate in lines(rates, usage):
         if rate is None:
             return None
         total += count * rate
-    searches = usage.web_searches or 0
-    if searches and rates.web_search is None:
-        return None
-    return (total + MILLION // 2) // MILLION + searches * (rates.web_search or 0)
+    if not usage.web_searches:
+        return total // MILLION
+    return None if rates.web_search is None else total // MILLION + usage.web_searches * rates.web_search
 
 
 def dollars(nanos: int) -> str:
@@ -140,16 +140,22 @@ def from_dollars(text: str) -> int:
 
 def lines(rates: Rates, usage: Usage) -> list[tuple[str, int, int | None]]:
     """Return what is paid for by the token: kind, how many, and its rate. Kinds that weren't used are left out."""
+    found: list[tuple[str, int, int | None]] = []
     audio_in, audio_out = usage.audio_input or 0, usage.audio_output or 0
-    read = rates.input if rates.cache_read is None else rates.cache_read
-    wrote = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
-    found = (
-        ("input", (usage.input or 0) - audio_in, rates.input),
-        ("audio_input", audio_in, rates.audio_input),
-        ("cache_read", usage.cache_read or 0, read),
-        ("cache_write_5m", usage.cache_write_5m or 0, wrote),
-        ("cache_write_1h", usage.cache_write_1h or 0, rates.cache_write_1h),
-        ("output", (usage.output or 0) - audio_out, rates.output),
-        ("audio_output", audio_out, rates.audio_output),
-    )
-    return [line for line in found if line[1]]
+    if count := (usage.input or 0) - audio_in:
+        found.append(("input", count, rates.input))
+    if audio_in:
+        found.append(("audio_input", audio_in, rates.audio_input))
+    if usage.cache_read:
+        read = rates.input if rates.cache_read is None else rates.cache_read
+        found.append(("cache_read", usage.cache_read, read))
+    if usage.cache_write_5m:
+        wrote = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
+        found.append(("cache_write_5m", usage.cache_write_5m, wrote))
+    if usage.cache_write_1h:
+        found.append(("cache_write_1h", usage.cache_write_1h, rates.cache_write_1h))
+    if count := (usage.output or 0) - audio_out:
+        found.append(("output", count, rates.output))
+    if audio_out:
+        found.append(("audio_output", audio_out, rates.audio_output))
+    return found
