@@ -27,6 +27,9 @@ class Measure(StrEnum):
         return self.value.startswith("money")
 
 
+REQUESTS, CALLS, TOKENS, MONEY = range(4)
+"""Units that limits are counted in: requests made, calls at a time, tokens, nano-dollars."""
+UNITS = {Measure.REQUESTS: REQUESTS, Measure.CONCURRENT: CALLS, Measure.TOKENS: TOKENS}
 OUTPUT_BOUNDS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
 BOUNDS = frozenset({*OUTPUT_BOUNDS, "n", "service_tier"})
 """The members of a request that tell how much it may cost."""
@@ -39,7 +42,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     ``counted_as`` changes when what was used has to be asked for again: a number from before a limit was taken
     away has nothing of what was used since. It begins with when that was, in eight hexadecimal digits. ``key`` is what
-    is counted under, ``money`` whether the measure is an amount; both follow from the others.
+    is counted under, ``unit`` what in; both follow from the others.
     """
 
     scope: str
@@ -49,19 +52,25 @@ class Rule(msgspec.Struct, frozen=True):
     model: str = ""
     counted_as: str = ""
     key: str = ""
-    money: bool = False
+    unit: int = MONEY
 
     def __post_init__(self) -> None:
-        key, money = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}", self.measure.is_money
-        lasting = money or self.measure is Measure.CONCURRENT
-        msgspec.structs.force_setattr(self, "key", f"{key}:{self.counted_as}" if lasting else key)
-        msgspec.structs.force_setattr(self, "money", money)
+        msgspec.structs.force_setattr(self, "unit", UNITS.get(self.measure, MONEY))
+        key = f"{self.scope}:{self.subject_id}:{self.measure.value}:{self.model}"
+        msgspec.structs.force_setattr(self, "key", f"{key}:{self.counted_as}" if self._lasts else key)
+
+    @property
+    def money(self) -> bool:
+        return self.unit == MONEY
+
+    @property
+    def _lasts(self) -> bool:
+        return self.unit in {CALLS, MONEY}
 
     def is_young(self, now: float) -> bool:
         """Whether calls may be under way that are older than this limit."""
         begun = self.counted_as[:8]
-        lasting = self.money or self.measure is Measure.CONCURRENT
-        return lasting and len(begun) == 8 and abs(now - int(begun, 16)) < YOUNG_S
+        return self._lasts and len(begun) == 8 and abs(now - int(begun, 16)) < YOUNG_S
 
     def covers(self, model: str) -> bool:
         """Whether calls for a model count here."""
@@ -100,7 +109,8 @@ def spans(now: float) -> dict[Measure, Span]:
 
 def counted(usage: Usage) -> int:
     """Return the tokens that count against a limit of tokens: all but those read from a cache."""
-    return usage.tokens - (usage.cache_read or 0)
+    read = (usage.input or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+    return read + (usage.output or 0)
 
 
 def _span(start: datetime, end: datetime) -> Span:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from dataclasses import dataclass
+from itertools import count as numbers
 
-import msgspec
-
-from app.protocol.limit import Measure
-from app.services.counters import Want
+from app.protocol.limit import REQUESTS
+from app.services.counters import Count, Settled, Want
 
 CALLS = 64
 """A chunk is for so many calls such as the one that asked for it, at most."""
@@ -16,7 +15,8 @@ OVER_S = 120
 """So long after its span a chunk is forgotten: Redis has forgotten the number by then."""
 
 
-class Chunk(msgspec.Struct):
+@dataclass(slots=True)
+class Chunk:
     """One worker's chunk of one limit.
 
     ``free`` is for calls to come, ``live`` reserved by calls that were admitted from it, and ``spent`` what such calls
@@ -39,19 +39,6 @@ class Chunk(msgspec.Struct):
     idle: bool = False
     """Whether nobody was admitted since the last look."""
 
-    @property
-    def used(self) -> int:
-        """What everybody used or reserved, as far as is known here."""
-        return self.known - self.free
-
-    def admit(self, amount: int) -> None:
-        self.free -= amount
-        if self.falls_away:
-            self.live += amount
-        else:
-            self.spent += amount
-        self.told = self.idle = False
-
     def settle(self, amount: int, used: int) -> None:
         self.live -= amount
         self.spent += used
@@ -67,7 +54,7 @@ class Chunks:
         self._asking: dict[str, int] = {}
         self._telling: set[str] = set()
         self._calls: set[str] = set()
-        self._numbers = count()
+        self._numbers = numbers()
 
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._calls
@@ -77,32 +64,39 @@ class Chunks:
 
     def admit(self, call_id: str, wants: list[Want]) -> list[int] | None:
         """Reserve all that a call needs, and return what is used of each; None where any chunk has not enough."""
-        found = []
-        for want in wants:
-            chunk = self._held.get(want.key)
-            if chunk is None or chunk.free < want.amount or chunk.most != want.rule.most:
+        found, used, ends = [], [], False
+        for count, amount in wants:
+            chunk = self._held.get(count.key)
+            if chunk is None or chunk.free < amount or chunk.most != count.rule.most:
                 return None
-            found.append(chunk)
-        for want, chunk in zip(wants, found, strict=True):
-            chunk.admit(want.amount)
-        if any(chunk.falls_away for chunk in found):  # nobody settles a call that is a request and nothing else
+            found.append((chunk, amount))
+        for chunk, amount in found:
+            chunk.free -= amount
+            if chunk.falls_away:
+                chunk.live += amount
+                ends = True
+            else:
+                chunk.spent += amount
+            chunk.told = chunk.idle = False
+            used.append(chunk.known - chunk.free)
+        if ends:  # nobody settles a call that is a request and nothing else
             self._calls.add(call_id)
-        return [chunk.used for chunk in found]
+        return used
 
-    def settle(self, call_id: str, settled: list[tuple[Want, int]]) -> bool:
+    def settle(self, call_id: str, settled: Settled) -> bool:
         """Bring a call that was admitted here to what it used; return whether somebody waits for what that frees."""
         self._calls.discard(call_id)
         urgent = False
-        for want, used in settled:
-            chunk = self._held.get(want.key)
+        for (count, amount), used in settled:
+            chunk = self._held.get(count.key)
             if chunk is not None:
-                chunk.settle(want.amount, used)
+                chunk.settle(amount, used)
                 urgent = urgent or chunk.recalled
         return urgent
 
-    def spend(self, want: Want, used: int) -> None:
+    def spend(self, count: Count, used: int) -> None:
         """Note what was used without asking anybody."""
-        chunk = self._of(want)
+        chunk = self._of(count)
         chunk.spent += used
         chunk.told = False
 
@@ -111,35 +105,35 @@ class Chunks:
 
         What is being told can't be asked for: numbers that cross on their way would count twice, or not at all.
         """
-        asked = [0 if want.key in self._telling else CALLS * want.amount for want in wants]
-        for want in wants:
-            self._asking[want.key] = self._asking.get(want.key, 0) + 1
+        asked = [0 if count.key in self._telling else CALLS * amount for count, amount in wants]
+        for count, _ in wants:
+            self._asking[count.key] = self._asking.get(count.key, 0) + 1
         return asked
 
     def answered(self, wants: list[Want]) -> None:
         """There was an answer, or will be none."""
-        for want in wants:
-            self._asking[want.key] -= 1
-            if not self._asking[want.key]:
-                del self._asking[want.key]
+        for count, _ in wants:
+            self._asking[count.key] -= 1
+            if not self._asking[count.key]:
+                del self._asking[count.key]
 
-    def granted(self, want: Want, amount: int, *, known: int) -> None:
+    def granted(self, count: Count, amount: int, *, known: int) -> None:
         """Take a chunk in."""
         if amount:
-            chunk = self._of(want)
+            chunk = self._of(count)
             chunk.free += amount
-            chunk.most, chunk.known, chunk.recalled, chunk.idle = want.rule.most, known + amount, False, False
+            chunk.most, chunk.known, chunk.recalled, chunk.idle = count.rule.most, known + amount, False, False
 
     def lost(self, wants: list[Want]) -> None:
         """No answer came: whatever was granted is told not to be held."""
-        for want in wants:
-            self._of(want).told = False
+        for count, _ in wants:
+            self._of(count).told = False
 
-    def _of(self, want: Want) -> Chunk:
-        falls_away = want.rule.measure is not Measure.REQUESTS
-        if want.key not in self._held:
-            self._held[want.key] = Chunk(f"{next(self._numbers):x}", want.rule.most, falls_away, want.span.end)
-        return self._held[want.key]
+    def _of(self, count: Count) -> Chunk:
+        falls_away = count.rule.unit != REQUESTS
+        if count.key not in self._held:
+            self._held[count.key] = Chunk(f"{next(self._numbers):x}", count.rule.most, falls_away, count.span.end)
+        return self._held[count.key]
 
     def recall(self, key: str) -> None:
         """Others need what is free of this."""

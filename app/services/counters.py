@@ -14,15 +14,25 @@ import msgspec
 from app.protocol.limit import Rule, Span
 
 
-class Want(msgspec.Struct):
-    """What one call needs of one limit."""
+class Count(msgspec.Struct, frozen=True):
+    """What is counted under one rule in one span, by all calls together."""
 
     rule: Rule
     key: str
     span: Span
-    amount: int
     base: Callable[[], int] | None = None
     """Says what was used before anybody counted here; None where that was nothing."""
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether it may begin while calls are under way; one that was brought in has no base of its own."""
+        return self.base is None or isinstance(self.base, Beginning)
+
+
+Want = tuple[Count, int]
+"""What one call needs of one limit: the amount."""
+Settled = list[tuple[Want, int]]
+"""What a call had reserved, each with what it used."""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -35,11 +45,11 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Beginning:
-    """A want's ``base`` where that may be so."""
+    """A count's ``base`` where that may be so."""
 
-    def __init__(self, begun: Begun, spent: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, begun: Begun, spent: Callable[[], int] | None = None) -> None:
         self.begun = begun
-        self._spent = spent
+        self._spent = spent or int  # nothing
 
     def __call__(self) -> int:
         return self._spent()
@@ -72,9 +82,9 @@ class Full(Exception):  # noqa: N818 - a state, not a mistake
     """A limit has no room for a call; ``used`` is what others have used or reserved."""
 
     def __init__(self, want: Want, used: int) -> None:
-        super().__init__(want.key)
-        self.want = want
+        self.count, self.amount = want
         self.used = used
+        super().__init__(self.count.key)
 
 
 class Counters:
@@ -94,47 +104,51 @@ class Counters:
 
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
-        used, keys = self._used, [want.key for want in wants]
-        while not used.keys() >= set(keys):  # a span may end, and be swept, while the database is asked
-            self._begin([want for want in wants if want.key not in used])
-        alone, after = self._share == 1, []
-        for key, want in zip(keys, wants, strict=True):
-            now = used[key] + want.amount
-            if now > (want.rule.most if alone else self._most(want.rule)):
-                raise Full(want, used[key])
+        used = self._used
+        while fresh := [count for count, _ in wants if count.key not in used]:
+            self._begin(fresh)  # a span may end, and be swept, while the database is asked
+        alone = self._share == 1
+        after: list[int] = []
+        for want in wants:
+            count, amount = want
+            now = used[count.key] + amount
+            if now > (count.rule.most if alone else self._most(count.rule)):
+                for taken, of_it in wants[: len(after)]:
+                    used[taken.key] -= of_it
+                raise Full(want, now - amount)
+            used[count.key] = now
             after.append(now)
-        used.update(zip(keys, after, strict=True))
         return after
 
-    def _begin(self, wants: list[Want]) -> None:
+    def _begin(self, fresh: list[Count]) -> None:
         """Count what nobody has counted here yet."""
-        for want in wants:
-            base = self._base(want)
-            self._used.setdefault(want.key, base)  # another may have counted while the database was asked
-            if want.span.end is not None:
-                self._ends[want.key] = want.span.end
+        for count in fresh:
+            base = self._base(count)
+            self._used.setdefault(count.key, base)  # another may have counted while the database was asked
+            if count.span.end is not None:
+                self._ends[count.key] = count.span.end
 
-    def _base(self, want: Want) -> int:
+    def _base(self, count: Count) -> int:
         """Return what was used before anybody counted here."""
-        base = want.base
+        base = count.base
         if not isinstance(base, Beginning) or self.calls is None:
             return base() if base is not None else 0
         tokens = self.calls.tokens(base.begun)
         with self.calls.still():
             spent = base()
             brought = self.calls.bring_in(base.begun, tokens)
-        return spent + brought.ended + sum(held.amount for _, held in brought.running)
+        return spent + brought.ended + sum(amount for _, (_, amount) in brought.running)
 
     def _most(self, rule: Rule) -> int:
         """Return this worker's share; of what is left of nothing there is none, of all else at least one."""
         return max(1, rule.most // self._share) if rule.most else 0
 
-    def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
+    def give(self, call_id: str, settled: Settled) -> None:
         """Bring reservations to what was really used."""
         counts = self._used
-        for want, used in settled:
-            if want.key in counts:
-                counts[want.key] += used - want.amount
+        for (count, amount), used in settled:
+            if count.key in counts:
+                counts[count.key] += used - amount
 
     def peek(self, keys: list[str]) -> list[int | None]:
         """Return what is used; None where nobody has counted."""

@@ -7,8 +7,6 @@ was used. What can't be known is never credited: a call of unknown cost keeps wh
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,34 +15,35 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.protocol.call import Call
 from app.protocol.endpoints import Kind
+from app.protocol.envelope import Envelope
 from app.protocol.errors import Problem, RelayError
-from app.protocol.limit import OUTPUT_BOUNDS, Measure, Rule, Span, counted, spans
+from app.protocol.limit import BOUNDS, MONEY, OUTPUT_BOUNDS, REQUESTS, TOKENS, counted
 from app.protocol.price import Price, at, cost
 from app.protocol.record import Record
 from app.protocol.usage import Usage, UsageState, tier_of, tokens_of
-from app.services.counters import Beginning, Begun, Counters, Full, Want
+from app.services.counters import Begun, Count, Counters, Full, Want
 from app.services.directory import Directory
-from app.services.notices import headers, refusal
+from app.services.notices import Header, headers, refusal
+from app.services.plans import Plans, applies
 from app.services.spent import Spent
 
 INPUT_MOST = 200_000
 """Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
-CHOSEN_MAX = 10_000
 PAID_MAX = 5_000
 """So many calls that ended are remembered: more than wait for their commit while the database answers."""
-CONVERSATIONS_MAX = 10_000
-"""So many conversations are counted at once in this process; what any other has cost is asked for again."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
-_NOTHING: list[tuple[str, str]] = []
+ESTIMATED, UNKNOWN = UsageState.ESTIMATED, UsageState.UNKNOWN
+_NOTHING: list[Header] = []
 
 
 class Ticket(msgspec.Struct):
-    """Room that a call has taken; ``headers`` tell its caller what is left."""
+    """Room that a call has taken; ``headers`` tell its caller what is left, ``young`` is as in its plan."""
 
-    headers: list[tuple[str, str]]
+    headers: list[Header]
     wants: list[Want]
+    young: bool = False
 
 
 NO_LIMITS = Ticket(_NOTHING, [])
@@ -56,18 +55,10 @@ class Limits:
     def __init__(self, directory: Directory, counters: Counters, spent: Spent) -> None:
         self._directory = directory
         self._counters = counters
-        self._spent = spent
+        self._plans = Plans(counters, spent)
         self._tickets: dict[str, Ticket] = {}
-        self._spans: dict[Measure, Span] = {}
-        self._counted: dict[str, tuple[str, Span, Callable[[], int] | None]] = {}
-        """By a rule's key: what is counted under in this minute, over which span, and how what was spent is asked."""
-        self._chosen: dict[tuple[int, str, str, bool], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
-        """By token, model, endpoint, and whether there is a conversation: all rules, and those that apply."""
         self._paid: dict[str, list[str]] = {}
         """What of young limits the last calls to end were counted under, by their ids."""
-        self._conversations: OrderedDict[str, None] = OrderedDict()
-        """What conversations are counted under, the last heard of last."""
-        self._until = 0.0
         counters.reserved = self._reserved
 
     def acquire(self, call: Call, conversation: str = "") -> Ticket:
@@ -77,11 +68,9 @@ class Limits:
         if not rules:
             return NO_LIMITS
         now = time.time_ns() / 1e9
-        if not self._until - 60 <= now < self._until:
-            self._turn(now)
-        rules = self._applying(call, rules, conversation)
-        prices = model.prices if model is not None else ()
-        wants = self._wants(call, rules, conversation=conversation, prices=prices, now=now)
+        plan = self._plans.of(call, rules, conversation, now)
+        amounts = _amounts(call, plan.dearest, model.prices if model is not None else (), now)
+        wants = _wants(self._plans.counts(plan, call, conversation), amounts)
         try:
             used = self._counters.take(call.id, wants)
         except Full as full:
@@ -89,7 +78,7 @@ class Limits:
         except (SQLAlchemyError, OSError):
             message = "Realms can't check the limits of this token now; try again later."
             raise RelayError(Problem.OVERLOADED, message, retry_after=5) from None
-        ticket = Ticket(headers(wants, used, protocol=call.endpoint.protocol, now=now), wants)
+        ticket = Ticket(headers(plan.rates, used, now), wants, plan.young)
         if call.endpoint.kind in PER_CALL:
             self._tickets[call.id] = ticket
         return ticket
@@ -99,25 +88,22 @@ class Limits:
         ticket = self._tickets.pop(record.id, None)
         if ticket is None:
             return
-        known = record.usage.state is not UsageState.UNKNOWN or record.cost is not None
-        tokens = counted(record.usage) if known else None
+        known = record.usage.state is not UNKNOWN or record.cost is not None
+        used = None, 0, counted(record.usage) if known else None, record.cost
         settled = []
         for want in ticket.wants:
-            used = record.cost
-            if not want.rule.money:
-                measure = want.rule.measure
-                if measure is Measure.REQUESTS:
-                    continue
-                used = 0 if measure is Measure.CONCURRENT else tokens
-            settled.append((want, want.amount if used is None else used))  # what isn't known stays reserved
-        self._remember(record.id, ticket)
+            count, amount = want
+            if (unit := count.rule.unit) != REQUESTS:
+                now = used[unit]
+                settled.append((want, amount if now is None else now))  # what isn't known stays reserved
+        if ticket.young:
+            self._remember(record.id, ticket)
         self._counters.give(record.id, settled)
 
     def _remember(self, call_id: str, ticket: Ticket) -> None:
-        if keys := [want.key for want in ticket.wants if want.rule.money and _may_begin(want)]:
-            self._paid[call_id] = keys
-            if len(self._paid) > PAID_MAX:
-                del self._paid[next(iter(self._paid))]
+        self._paid[call_id] = [count.key for count, _ in ticket.wants if count.rule.money and count.may_begin]
+        if len(self._paid) > PAID_MAX:
+            del self._paid[next(iter(self._paid))]
 
     def has_counted(self, call_id: str, key: str) -> bool:
         """Return whether a call that ended just now was counted there."""
@@ -127,16 +113,16 @@ class Limits:
         """Return the room that a call takes which runs as a count begins; None where it counts nothing there."""
         rule = begun.rule
         ticket = self._tickets.get(call.id) or Ticket(_NOTHING, [])
-        known = any(want.rule.key == rule.key for want in ticket.wants)
-        if known or not _counts(call, rule.measure, begun.conversation):
+        known = any(count.rule.key == rule.key for count, _ in ticket.wants)
+        if known or not applies(call, rule.measure, begun.conversation):
             return None
-        amount = 1
-        if rule.money:
+        amounts: tuple[int, ...] = (1, 1, 1, 1)
+        with suppress(RelayError):
             model = self._directory.snapshot.model(call.model)
-            with suppress(RelayError):
-                amount = _money(call, _estimate(call), model.prices if model is not None else (), time.time_ns() / 1e9)
-        want = Want(rule, begun.key, begun.span, min(amount, max(1, rule.most)))
+            amounts = _amounts(call, rule.unit, model.prices if model is not None else (), time.time_ns() / 1e9)
+        (want,) = _wants([Count(rule, begun.key, begun.span)], amounts)
         ticket.wants.append(want)
+        ticket.young = ticket.young or rule.money
         self._tickets[call.id] = ticket
         return want
 
@@ -146,129 +132,52 @@ class Limits:
         return len(self._tickets)
 
     def _reserved(self, key: str) -> int:
-        return sum(want.amount for ticket in self._tickets.values() for want in ticket.wants if want.key == key)
-
-    def _turn(self, now: float) -> None:
-        """Begin another minute."""
-        self._spans, self._until = spans(now), now // 60 * 60 + 60
-        self._counted.clear()
-        self._chosen.clear()
-        self._counters.sweep(now)
-
-    def _applying(self, call: Call, rules: tuple[Rule, ...], conversation: str) -> tuple[Rule, ...]:
-        """Return those of the rules that a call falls under; the same calls come again and again."""
-        alike = call.caller.token_id, call.model, call.endpoint.name, bool(conversation)
-        chosen = self._chosen.get(alike)
-        if chosen is None or chosen[0] != rules:
-            applying = [rule for rule in rules if rule.covers(call.model) and _counts(call, rule.measure, conversation)]
-            if len(self._chosen) >= CHOSEN_MAX:
-                self._chosen.clear()
-            chosen = self._chosen[alike] = rules, tuple(applying)
-        return chosen[1]
-
-    def _wants(
-        self, call: Call, rules: tuple[Rule, ...], *, conversation: str, prices: tuple[Price, ...], now: float
-    ) -> list[Want]:
-        guess: Usage | None = None
-        paid: int | None = None
-        wants = []
-        for rule in rules:
-            amount = 1
-            if rule.money:
-                guess = guess or _estimate(call)
-                amount = paid = _money(call, guess, prices, now) if paid is None else paid
-            elif rule.measure is Measure.TOKENS:
-                guess = guess or _estimate(call)
-                amount = counted(guess)
-            if amount > rule.most:
-                amount = max(1, rule.most)  # what is larger than its limit may still go alone
-            if (known := self._counted.get(rule.key)) is not None:
-                wants.append(Want(rule, known[0], known[1], amount, known[2]))
-            else:
-                wants.append(self._want(call, rule, amount=amount, conversation=conversation))
-        return wants
-
-    def _want(self, call: Call, rule: Rule, *, amount: int, conversation: str) -> Want:
-        if rule.measure is Measure.CONVERSATION:
-            cost = self._spent.in_conversation(call.caller.user_id, conversation)
-            begun = Begun(rule, f"{rule.key}:{conversation}", self._spans[rule.measure], conversation)
-            self._heard_of(begun.key)
-            return Want(rule, begun.key, begun.span, amount, self._base(begun, cost))
-        span = self._spans[rule.measure]
-        begun = Begun(rule, f"{rule.key}:{span.start}", span)
-        spent = self._base(begun, self._spent.under(rule, span) if rule.money else None)
-        self._counted[rule.key] = begun.key, span, spent
-        return Want(rule, begun.key, span, amount, spent)
-
-    def _heard_of(self, key: str) -> None:
-        """Take note of a conversation; of too many the one goes that was not heard of for longest, if none of it runs.
-
-        Clients name them as they like, and they have no end after which they would be forgotten.
-        """
-        known = self._conversations
-        known[key] = None
-        known.move_to_end(key)
-        for _ in range(2):  # one more goes where one had to stay
-            if len(known) <= CONVERSATIONS_MAX:
-                return
-            oldest, _none = known.popitem(last=False)
-            if self._reserved(oldest):
-                known[oldest] = None
-            else:
-                self._counters.forget(oldest)
-
-    def _base(self, begun: Begun, spent: Callable[[], int] | None) -> Callable[[], int] | None:
-        if not begun.rule.is_young(self._until):
-            return spent
-        return Beginning(begun, spent) if spent is not None else Beginning(begun)
+        return sum(amount for ticket in self._tickets.values() for count, amount in ticket.wants if count.key == key)
 
 
-def _money(call: Call, guess: Usage, prices: tuple[Price, ...], now: float) -> int:
+def _wants(counts: list[Count], amounts: tuple[int, ...]) -> list[Want]:
+    """Return what a call needs; what is larger than its limit may still go alone."""
+    wants = []
+    for count in counts:
+        rule = count.rule
+        amount = amounts[rule.unit]
+        wants.append((count, amount if amount <= rule.most else max(1, rule.most)))
+    return wants
+
+
+def _amounts(call: Call, dearest: int, prices: tuple[Price, ...], now: float) -> tuple[int, ...]:
+    """Return what a call may need at most, by unit, up to the dearest. Raises ``RelayError`` where it has no price."""
+    if dearest < TOKENS:
+        return 1, 1
+    guess = _estimate(call)
+    if dearest < MONEY:
+        return 1, 1, counted(guess)
     price = at(prices, now)
     rates = price.rates(guess) if price is not None else None
     paid = cost(rates, guess) if rates is not None else None
     if paid is None:
         message = f"The model '{call.model[:200]}' has no price, so it can't be used under a limit of money."
         raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
-    return paid
-
-
-def _may_begin(want: Want) -> bool:
-    """Whether a count of it may begin while calls are under way; one that was brought in has no base of its own."""
-    return want.base is None or isinstance(want.base, Beginning)
-
-
-def _counts(call: Call, measure: Measure, conversation: str) -> bool:
-    """Whether a call counts for a measure: reads of stored objects are requests, and what costs nothing is no money."""
-    if measure is Measure.REQUESTS:
-        return True
-    if measure is Measure.CONVERSATION and not conversation:
-        return False
-    kind = call.endpoint.kind
-    pays = kind is Kind.CREATE or (kind is Kind.TOOL and measure is Measure.CONCURRENT)
-    return pays and call.endpoint.needs_model
+    return 1, 1, counted(guess), paid
 
 
 def _estimate(call: Call) -> Usage:
     """Return what a call may use at most, roughly."""
-    body = call.body
-    size = 0 if body is None else body.size
-    return Usage(
-        state=UsageState.ESTIMATED,
-        input=min(tokens_of(size), INPUT_MOST),
-        output=_bound(call) * _choices(call),
-        service_tier=tier_of(call.body.get("service_tier")) if call.body is not None else "",
-    )
+    body, output, tier = call.body, OUTPUT_GUESS, ""
+    if body is not None and body.has_any(BOUNDS):
+        output, tier = _bound(body) * _choices(body), tier_of(body.get("service_tier"))
+    read = tokens_of(0 if body is None else body.size)
+    return Usage(state=ESTIMATED, input=min(read, INPUT_MOST), output=output, service_tier=tier)
 
 
-def _bound(call: Call) -> int:
+def _bound(body: Envelope) -> int:
     for name in OUTPUT_BOUNDS:
-        value: Any = call.body.get(name) if call.body is not None else None
+        value: Any = body.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return OUTPUT_GUESS
 
 
-def _choices(call: Call) -> int:
-    value: Any = call.body.get("n") if call.body is not None else None
+def _choices(body: Envelope) -> int:
+    value: Any = body.get("n")
     return min(value, 128) if isinstance(value, int) and value > 0 else 1

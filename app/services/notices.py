@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from app.protocol.endpoints import Protocol
 from app.protocol.errors import Problem, RelayError
-from app.protocol.limit import Measure
+from app.protocol.limit import CALLS, REQUESTS, TOKENS, Measure
 from app.protocol.price import dollars
-from app.services.counters import Full, Want
+from app.services.counters import Count, Full
 
 OVER = {
     Measure.REQUESTS: "requests per minute",
@@ -20,74 +22,88 @@ OVER = {
     Measure.TOTAL: "in all",
     Measure.CONVERSATION: "for one conversation",
 }
-NAMES = {Measure.REQUESTS: "requests", Measure.TOKENS: "tokens"}
-Headers = list[tuple[str, str]]
+FORMS = {Protocol.OPENAI: "x-ratelimit-{0}-{1}", Protocol.ANTHROPIC: "anthropic-ratelimit-{1}-{0}"}
+NAMES = {
+    (protocol, unit): (form.format("limit", what), form.format("remaining", what), form.format("reset", what))
+    for protocol, form in FORMS.items()
+    for unit, what in ((REQUESTS, "requests"), (TOKENS, "tokens"))
+}
+Header = tuple[str, str]
 
 
-def headers(wants: list[Want], used: list[int], *, protocol: Protocol, now: float) -> Headers:
-    """Return the headers for what is left of requests and tokens, each of the tightest limit."""
-    tightest: dict[str, tuple[int, Want]] = {}
-    for want, n in zip(wants, used, strict=True):
-        if want.rule.money:
+class Rate(msgspec.Struct, frozen=True):
+    """What answers tell of the limits on requests, or on tokens, in one minute; what is left changes with each call."""
+
+    limits: list[tuple[int, int, Header]]
+    """Of each its place among all that is counted, its most, and the header that tells that."""
+    left: str
+    reset: str
+    """Names of the other headers."""
+    end: int
+    moment: str
+    """The end as Anthropic tells it; empty where the seconds until then are told."""
+
+
+def rates(counts: list[Count], protocol: Protocol) -> list[Rate]:
+    """Return what is told to those whose calls are counted so."""
+    found: dict[int, Rate] = {}
+    for place, count in enumerate(counts):
+        unit, most, end = count.rule.unit, count.rule.most, count.span.end or 0
+        if (names := NAMES.get((protocol, unit))) is None:
             continue
-        name = NAMES.get(want.rule.measure)
-        left = want.rule.most - n
-        if name is not None and (name not in tightest or left < tightest[name][0]):
-            tightest[name] = left, want
-    told: Headers = []
-    for name, (left, want) in tightest.items():
-        told += _headers(name, want, max(0, left), protocol=protocol, now=now)
+        if unit not in found:
+            found[unit] = Rate([], names[1], names[2], end, _moment(end) if protocol is Protocol.ANTHROPIC else "")
+        found[unit].limits.append((place, most, (names[0], str(most))))
+    return list(found.values())
+
+
+def headers(rates: list[Rate], used: list[int], now: float) -> list[Header]:
+    """Return the headers for what is left of requests and tokens, each of the tightest limit."""
+    told: list[Header] = []
+    reset = ""
+    for rate in rates:
+        place, most, limit = rate.limits[0]
+        least = most - used[place]
+        for place, most, header in rate.limits:
+            if most - used[place] < least:
+                least, limit = most - used[place], header
+        reset = reset or rate.moment or f"{int(rate.end - now) + 1}s"  # of all: they end with the minute
+        told += limit, (rate.left, str(least) if least > 0 else "0"), (rate.reset, reset)
     return told
 
 
 def refusal(full: Full, now: float) -> RelayError:
     """Return what a caller is told whose call has no room: which limit, how much is used, and when that changes."""
-    want, measure = full.want, full.want.rule.measure
-    whose = {"user": "Your", "token": "This token's", "model": "This model's"}[want.rule.scope]
-    narrow = f" on {want.rule.model}" if want.rule.model and want.rule.scope != "model" else ""
-    if measure.is_money:
-        allowed = f"{dollars(want.rule.most)} {OVER[measure]}"
-        state = f"{dollars(full.used)} are used or reserved, and this call may cost {dollars(want.amount)}"
+    count, rule = full.count, full.count.rule
+    whose = {"user": "Your", "token": "This token's", "model": "This model's"}[rule.scope]
+    narrow = f" on {rule.model}" if rule.model and rule.scope != "model" else ""
+    if rule.money:
+        allowed = f"{dollars(rule.most)} {OVER[rule.measure]}"
+        state = f"{dollars(full.used)} are used or reserved, and this call may cost {dollars(full.amount)}"
     else:
-        allowed = f"{want.rule.most:,} {OVER[measure]}"
+        allowed = f"{rule.most:,} {OVER[rule.measure]}"
         state = f"{full.used:,} are used"
-        state += f", and this call may need {want.amount:,}" if measure is Measure.TOKENS else ""
-    message = f"{whose} limit of {allowed}{narrow} is reached: {state}.{_until(want)}"
+        state += f", and this call may need {full.amount:,}" if rule.unit == TOKENS else ""
+    message = f"{whose} limit of {allowed}{narrow} is reached: {state}.{_until(count)}"
     return RelayError(
-        Problem.INSUFFICIENT_QUOTA if measure.is_money else Problem.RATE_LIMITED,
+        Problem.INSUFFICIENT_QUOTA if rule.money else Problem.RATE_LIMITED,
         message,
-        retry_after=_wait(want, now),
-        headers=(("x-should-retry", "false"),) if measure.is_money else (),
+        retry_after=_wait(count, now),
+        headers=(("x-should-retry", "false"),) if rule.money else (),
     )
 
 
-def _until(want: Want) -> str:
-    if want.span.end is not None:
-        return f" It resets at {_moment(want.span.end)}."
-    return "" if want.rule.measure is not Measure.CONCURRENT else " Wait for another call to end."
+def _until(count: Count) -> str:
+    if count.span.end is not None:
+        return f" It resets at {_moment(count.span.end)}."
+    return " Wait for another call to end." if count.rule.unit == CALLS else ""
 
 
-def _wait(want: Want, now: float) -> int | None:
+def _wait(count: Count, now: float) -> int | None:
     """Return the whole seconds until there is room again, as far as anybody can know."""
-    if want.rule.measure is Measure.CONCURRENT:
+    if count.rule.unit == CALLS:
         return 1
-    return None if want.span.end is None else max(1, int(want.span.end - now) + 1)
-
-
-def _headers(name: str, want: Want, left: int, *, protocol: Protocol, now: float) -> Headers:
-    end = want.span.end or 0
-    if protocol is Protocol.ANTHROPIC:
-        first = f"anthropic-ratelimit-{name}-"
-        return [
-            (first + "limit", str(want.rule.most)),
-            (first + "remaining", str(left)),
-            (first + "reset", _moment(end)),
-        ]
-    return [
-        (f"x-ratelimit-limit-{name}", str(want.rule.most)),
-        (f"x-ratelimit-remaining-{name}", str(left)),
-        (f"x-ratelimit-reset-{name}", f"{max(0, int(end - now) + 1)}s"),
-    ]
+    return None if count.span.end is None else max(1, int(count.span.end - now) + 1)
 
 
 def _moment(seconds: int) -> str:

@@ -18,7 +18,7 @@ import redis
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.services.counters import Beginning, Begun, Calls, Want
+from app.services.counters import Beginning, Begun, Calls, Count, Want
 from app.services.counting_scripts import JOIN
 from app.services.shared import AWAY, channel
 
@@ -54,12 +54,12 @@ class SharedBeginnings:
         self.channel = channel(client, "begin")
         self.calls: Calls | None = None
 
-    def base(self, want: Want, *, listens: bool) -> int | None:
+    def base(self, count: Count, *, listens: bool) -> int | None:
         """Return what was used before anybody counted; None while another finds that out."""
-        base = want.base
+        base = count.base
         if not isinstance(base, Beginning) or self.calls is None:
             return base() if base is not None else 0
-        name = BEGINS + self._prefix + want.key
+        name = BEGINS + self._prefix + count.key
         if not self._client.set(name, 0, nx=True, ex=BEGINS_S):
             gevent.sleep(LOOK_S)
             return None
@@ -92,7 +92,7 @@ class SharedBeginnings:
         assert self.calls is not None  # noqa: S101 - looked at before
         with self._giving():  # or a call would be given back before it holds anything
             brought = self.calls.bring_in(begun, tokens, ended=ended)
-            held = [(call_id, want.amount, self._hold(call_id, want)) for call_id, want in brought.running]
+            held = [(call_id, want[1], self._hold(call_id, want)) for call_id, want in brought.running]
             if held or ended:
                 until = max((each[2] for each in held), default=0)
                 told = chain.from_iterable((call_id, amount) for call_id, amount, _ in held)

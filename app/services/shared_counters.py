@@ -18,9 +18,9 @@ import redis
 from gevent.event import Event
 from gevent.lock import RLock
 
-from app.protocol.limit import Measure
+from app.protocol.limit import REQUESTS
 from app.services.chunks import Chunks
-from app.services.counters import Counters, Full, Want
+from app.services.counters import Count, Counters, Full, Settled, Want
 from app.services.counting_scripts import GIVE, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
 from app.services.shared import AWAY, Breaker, channel
 from app.services.shared_beginnings import SharedBeginnings
@@ -59,7 +59,7 @@ class SharedCounters(Counters):
         self._breaker = breaker or Breaker(client)
         self._live: dict[str, dict[str, Want]] = {}
         """What the calls under way have reserved, by their ids and by key, but for those admitted from chunks."""
-        self._given: list[tuple[str, list[tuple[Want, int]]]] = []
+        self._given: list[tuple[str, Settled]] = []
         self._unsure = False
         """Whether the first of them may have been given back already: no answer came."""
         self._vain: dict[str, float] = {}
@@ -91,19 +91,19 @@ class SharedCounters(Counters):
                 self._breaker.failed(error)
         return super().take(call_id, wants)
 
-    def give(self, call_id: str, settled: list[tuple[Want, int]]) -> None:
+    def give(self, call_id: str, settled: Settled) -> None:
         if (leased := self._live.get(call_id)) is not None:
-            self._given.append((call_id, [each for each in settled if each[0].key in leased]))
-            settled = [each for each in settled if each[0].key not in leased]
+            self._given.append((call_id, [each for each in settled if each[0][0].key in leased]))
+            settled = [each for each in settled if each[0][0].key not in leased]
             self._wake.set()
         if call_id in self._chunks:
             if self._chunks.settle(call_id, settled):
                 self._wake.set()
         elif settled:
             super().give(call_id, settled)
-            for want, used in settled:
-                if want.rule.money:
-                    self._chunks.spend(want, used)
+            for (count, _), used in settled:
+                if count.rule.money:
+                    self._chunks.spend(count, used)
 
     def peek(self, keys: list[str]) -> list[int | None]:
         if self._breaker.closed and keys:
@@ -127,34 +127,36 @@ class SharedCounters(Counters):
         while True:
             told = self._ask(call_id, wants, known, again=until > 0)
             if told[0] == "ok":
-                if leased := {want.key: want for want in wants if _falls_away(want)}:
+                if leased := {want[0].key: want for want in wants if _falls_away(want[0])}:
                     self._live[call_id] = leased
                 return [int(used) for used in told[1 : len(wants) + 1]]
             want = wants[told[1] - 1]
             if told[0] == "base":
-                base = self._beginnings.base(want, listens=self._listening)
+                base = self._beginnings.base(want[0], listens=self._listening)
                 if base is not None:
                     known[told[1] - 1] = base
                 continue
             now = time.monotonic()
             until = until or now + WAIT_S
             if now >= until:
-                self._vain[want.key] = now
-            if now >= until or (told[0] == "full" and not self._may_come_back(want, now)):
+                self._vain[want[0].key] = now
+            if now >= until or (told[0] == "full" and not self._may_come_back(want[0], now)):
                 raise Full(want, int(told[2]))
             gevent.sleep(pause)
             pause = min(2 * pause, RETRY_MAX_S)
 
-    def _may_come_back(self, want: Want, now: float) -> bool:
+    def _may_come_back(self, count: Count, now: float) -> bool:
         """Whether to wait for what a call that has just ended gives back; not again where that was in vain just now."""
-        return _falls_away(want) and self._vain.get(want.key, -VAIN_S) <= now - VAIN_S
+        return _falls_away(count) and self._vain.get(count.key, -VAIN_S) <= now - VAIN_S
 
     def _ask(self, call_id: str, wants: list[Want], known: dict[int, int], *, again: bool) -> Any:
         """Ask Redis, and take in the chunks that come with its answer; one who waits for others' asks for none."""
         asks, since = self._listening and not again, time.monotonic()
         chunks = self._chunks.ask(wants) if asks else [0] * len(wants)
         try:
-            told = self._take([PREFIX + want.key for want in wants], self._arguments(call_id, wants, known, chunks))
+            told = self._take(
+                [PREFIX + count.key for count, _ in wants], self._arguments(call_id, wants, known, chunks)
+            )
         except AWAY:
             self._chunks.lost(wants)
             raise
@@ -162,9 +164,9 @@ class SharedCounters(Counters):
             if asks:
                 self._chunks.answered(wants)
         if asks and told[0] == "ok":
-            for number, want in enumerate(wants, 1):
+            for number, (count, _) in enumerate(wants, 1):
                 granted = int(told[len(wants) + number])
-                self._chunks.granted(want, granted, known=int(told[number]))
+                self._chunks.granted(count, granted, known=int(told[number]))
                 if granted:
                     self._holds_until = max(self._holds_until, since + LEASE_S - RENEW_S)
         return told
@@ -172,10 +174,10 @@ class SharedCounters(Counters):
     def _arguments(self, call_id: str, wants: list[Want], known: dict[int, int], chunks: list[int]) -> list[Any]:
         now = _now_ms()
         arguments: list[Any] = [call_id, now + LEASE_S * 1000, self._name, self._recall]
-        for number, (want, chunk) in enumerate(zip(wants, chunks, strict=True)):
-            base: Any = known.get(number, 0 if want.base is None else "")
-            keep = _keep(want.span.end, now)
-            arguments += [want.amount, want.rule.most, base, keep, int(_falls_away(want)), chunk]
+        for number, ((count, amount), chunk) in enumerate(zip(wants, chunks, strict=True)):
+            base: Any = known.get(number, 0 if count.base is None else "")
+            keep = _keep(count.span.end, now)
+            arguments += [amount, count.rule.most, base, keep, int(_falls_away(count)), chunk]
         return arguments
 
     def _work_for_ever(self) -> None:
@@ -202,16 +204,16 @@ class SharedCounters(Counters):
 
     def _hold(self, call_id: str, want: Want) -> int:
         """Take what a call holds as a count begins under its lease; return when that ends, in ms since the epoch."""
-        self._live.setdefault(call_id, {})[want.key] = want
+        self._live.setdefault(call_id, {})[want[0].key] = want
         return _now_ms() + LEASE_S * 1000
 
     def _give_back(self) -> None:
         while self._given:
             with self._giving:
                 call_id, settled = self._given[0]
-                numbers = chain.from_iterable((want.amount, used) for want, used in settled)
+                numbers = chain.from_iterable((amount, used) for (_, amount), used in settled)
                 again, self._unsure = int(self._unsure), True
-                self._give([PREFIX + want.key for want, _ in settled], [call_id, again, *numbers])
+                self._give([PREFIX + count.key for (count, _), _ in settled], [call_id, again, *numbers])
                 self._unsure = False
                 self._given.pop(0)
                 self._live.pop(call_id, None)
@@ -258,7 +260,7 @@ class SharedCounters(Counters):
         """A Redis that was emptied or started anew, or others that thought us dead, have forgotten a call."""
         held = self._live.get(call_id, {}).values()  # it may have ended meanwhile
         if held:
-            told = ((PREFIX + w.key, w.amount, _keep(w.span.end, now), int(not w.rule.money)) for w in held)
+            told = ((PREFIX + c.key, amount, _keep(c.span.end, now), int(not c.rule.money)) for c, amount in held)
             self._restore([], [call_id, until, *chain.from_iterable(told)])
 
     def _listen_for_ever(self) -> None:
@@ -287,9 +289,9 @@ def _keep(end: int | None, now_ms: int) -> int:
     return KEEP_S if end is None else max(1, end - now_ms // 1000 + 60)
 
 
-def _falls_away(want: Want) -> bool:
+def _falls_away(count: Count) -> bool:
     """Whether a reservation ends with its call: a request that was made stays made."""
-    return want.rule.measure is not Measure.REQUESTS
+    return count.rule.unit != REQUESTS
 
 
 def _now_ms() -> int:

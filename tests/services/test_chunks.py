@@ -10,7 +10,7 @@ import redis
 
 from app.protocol.limit import ALWAYS, Measure, Rule, Span
 from app.services import shared_counters
-from app.services.counters import Full, Want
+from app.services.counters import Count, Full
 from app.services.shared import channel
 from app.services.shared_counters import LEASES, SharedCounters
 from tests.services.test_shared_counters import client  # noqa: F401 - a fixture
@@ -22,7 +22,8 @@ names = (f"call-{n}" for n in count())
 
 
 def want(most, amount=1, *, measure=Measure.CONCURRENT, key="k", base=None):
-    return Want(Rule("user", 1, measure, most), key, ALWAYS if measure is Measure.CONCURRENT else MINUTE, amount, base)
+    span = ALWAYS if measure is Measure.CONCURRENT else MINUTE
+    return Count(Rule("user", 1, measure, most), key, span, base), amount
 
 
 class Worker(SharedCounters):

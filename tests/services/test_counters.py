@@ -5,14 +5,14 @@ from itertools import count
 import pytest
 
 from app.protocol.limit import ALWAYS, Measure, Rule, Span
-from app.services.counters import Counters, Full, Want
+from app.services.counters import Count, Counters, Full
 from tests.services.writing import at_once
 
 names = count()
 
 
 def want(most, amount=1, *, key="k", base=None, span=ALWAYS):
-    return Want(Rule("user", 1, Measure.CONCURRENT, most), key, span, amount, base)
+    return Count(Rule("user", 1, Measure.CONCURRENT, most), key, span, base), amount
 
 
 def test_what_does_not_fit_takes_nothing_of_anything():
@@ -21,7 +21,7 @@ def test_what_does_not_fit_takes_nothing_of_anything():
     counters.take("b", [want(5), want(2, key="l")])
     with pytest.raises(Full) as full:
         counters.take("c", [want(5), want(2, key="l")])
-    assert (full.value.want.key, full.value.used) == ("l", 2)
+    assert (full.value.count.key, full.value.used) == ("l", 2)
     assert counters.peek(["k", "l", "m"]) == [2, 2, None]
 
 

@@ -238,7 +238,7 @@ def test_reads_and_counts_of_tokens_are_requests_and_cost_nothing():
 
 def test_conversations_that_nobody_goes_on_with_are_forgotten_and_asked_for_again(monkeypatch):
     """A client may name a new one with every call."""
-    monkeypatch.setattr("app.services.limits.CONVERSATIONS_MAX", 10)
+    monkeypatch.setattr("app.services.plans.CONVERSATIONS_MAX", 10)
     limits, caller = limits_of(rule(Measure.CONVERSATION, DOLLAR), spent=5)
     runs = call_of(caller)
     limits.acquire(runs, "a" * 32)
@@ -266,7 +266,7 @@ def test_a_limit_on_conversations_counts_each_alone():
 
 def test_a_database_that_can_not_say_what_was_spent_is_503():
     limits, caller = limits_of(rule(Measure.DAY, DOLLAR))
-    limits._spent = SimpleNamespace(under=lambda *_: _away)
+    limits._plans._spent = SimpleNamespace(under=lambda *_: _away)
     assert refused(limits, call_of(caller)).problem is Problem.OVERLOADED
 
 

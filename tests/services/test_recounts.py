@@ -1,10 +1,10 @@
 """A count in doubt is known with what it says was spent; one that says too little is brought up, and none down."""
 
 from app.protocol.limit import ALWAYS, Measure, Rule
-from app.services.counters import Counters, Want
+from app.services.counters import Count, Counters
 from app.services.recounts import Recounts
 
-WANT = Want(Rule("user", 1, Measure.TOTAL, 1000), "k", ALWAYS, 100)
+WANT = Count(Rule("user", 1, Measure.TOTAL, 1000), "k", ALWAYS), 100
 
 
 def test_what_says_too_little_is_brought_up_and_nothing_is_brought_down():

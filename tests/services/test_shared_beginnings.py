@@ -8,7 +8,7 @@ import pytest
 
 from app.protocol.limit import ALWAYS, Measure, Rule
 from app.services import chunks
-from app.services.counters import Beginning, Begun, Brought, Full, Want
+from app.services.counters import Beginning, Begun, Brought, Count, Full
 from app.services.shared_beginnings import ANSWER_S, BEGINS
 from app.services.shared_counters import LEASES, SharedCounters
 from tests.live import until
@@ -20,7 +20,7 @@ BEGUN = Begun(RULE, "k", ALWAYS)
 
 
 def want(amount=10, spent=100):
-    return Want(RULE, "k", ALWAYS, amount, Beginning(BEGUN, lambda: spent))
+    return Count(RULE, "k", ALWAYS, Beginning(BEGUN, lambda: spent)), amount
 
 
 class Calls:
@@ -40,7 +40,7 @@ class Calls:
 
     def bring_in(self, begun, _tokens, *, ended=True):
         running, self.running = self.running, {}
-        held = [(call_id, Want(begun.rule, begun.key, begun.span, amount)) for call_id, amount in running.items()]
+        held = [(call_id, (Count(begun.rule, begun.key, begun.span), amount)) for call_id, amount in running.items()]
         return Brought(self.ended if ended else 0, held)
 
 
@@ -92,7 +92,7 @@ def test_calls_that_end_while_the_sums_are_asked_count_with_what_they_cost(hire,
         other._give_back()
         return 100
 
-    one.take("mine", [Want(RULE, "k", ALWAYS, 10, Beginning(BEGUN, spent))])
+    one.take("mine", [(Count(RULE, "k", ALWAYS, Beginning(BEGUN, spent)), 10)])
     assert number(client) == 100 + 4 + 10
 
 

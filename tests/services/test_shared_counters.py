@@ -9,7 +9,7 @@ import redis
 
 from app.protocol.limit import ALWAYS, Measure, Rule, Span
 from app.services import shared_counters
-from app.services.counters import Full, Want
+from app.services.counters import Count, Full
 from app.services.shared_counters import LEASES, SharedCounters
 from tests.services.writing import at_once
 
@@ -42,7 +42,7 @@ def workers(client):
 
 
 def want(most, amount=1, *, key="k", base=None, measure=Measure.CONCURRENT, span=ALWAYS):
-    return Want(Rule("user", 1, measure, most), key, span, amount, base)
+    return Count(Rule("user", 1, measure, most), key, span, base), amount
 
 
 def give_back(worker):
@@ -62,7 +62,7 @@ def test_what_does_not_fit_takes_nothing_of_anything(workers, client):
     assert one.take("a", [want(5), want(1, key="l")]) == [1, 1]
     with pytest.raises(Full) as full:
         two.take("b", [want(5), want(1, key="l")])
-    assert (full.value.want.key, full.value.used) == ("l", 1)
+    assert (full.value.count.key, full.value.used) == ("l", 1)
     assert client.get("realms:limit:k") == "1"
     one.give("a", [(want(5), 0), (want(1, key="l"), 0)])
     give_back(one)

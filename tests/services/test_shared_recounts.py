@@ -4,13 +4,13 @@ import pytest
 import redis
 
 from app.protocol.limit import ALWAYS, Measure, Rule
-from app.services.counters import Want
+from app.services.counters import Count
 from app.services.shared import Breaker
 from app.services.shared_counters import SharedCounters
 from app.services.shared_recounts import DOUBT_S, DOUBTED, LOOKING, SharedRecounts
 from tests.services.test_shared_counters import client  # noqa: F401 - a fixture
 
-WANT = Want(Rule("user", 1, Measure.TOTAL, 100_000), "k", ALWAYS, 100)
+WANT = Count(Rule("user", 1, Measure.TOTAL, 100_000), "k", ALWAYS), 100
 
 
 def hire(client):  # noqa: F811

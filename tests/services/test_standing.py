@@ -8,7 +8,7 @@ from app.extensions import db
 from app.models.base import utcnow
 from app.protocol.limit import Measure, Rule, spans
 from app.services import posting
-from app.services.counters import Counters, Want
+from app.services.counters import Count, Counters
 from app.services.spent import Spent
 from app.services.standing import Standing, Standings
 from tests.services.writing import record
@@ -24,7 +24,7 @@ def test_rules_stand_as_they_are_counted_or_as_was_spent(ctx):
     rules = tuple(Rule("user", 1, measure, 1000) for measure in Measure)
     requests = rules[0]
     span = spans(now)[Measure.REQUESTS]
-    counters.take("a", [Want(requests, f"{requests.key}:{span.start}", span, 4)])
+    counters.take("a", [(Count(requests, f"{requests.key}:{span.start}", span), 4)])
     told = {standing.rule.measure: standing for standing in Standings(counters, Spent(db.engine)).of(rules)}
     assert set(told) == set(Measure) - {Measure.CONVERSATION}
     assert [told[m].used for m in (Measure.CONCURRENT, Measure.DAY, Measure.TOTAL)] == [0, 700, 700]
