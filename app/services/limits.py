@@ -118,8 +118,8 @@ class Limits:
             return None
         amounts: tuple[int, ...] = (1, 1, 1, 1)
         with suppress(RelayError):
-            model = self._directory.snapshot.model(call.model)
-            amounts = _amounts(call, rule.unit, model.prices if model is not None else (), time.time_ns() / 1e9)
+            prices = self._directory.snapshot.prices(call.model)
+            amounts = _amounts(call, rule.unit, prices, time.time_ns() / 1e9)
         (want,) = _wants([Count(rule, begun.key, begun.span)], amounts)
         ticket.wants.append(want)
         ticket.young = ticket.young or rule.money

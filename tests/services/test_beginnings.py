@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from itertools import count
 
+import msgspec
 import pytest
 
 from app.protocol.call import Call, Caller
@@ -14,7 +15,7 @@ from app.services import limits as module
 from app.services.beginnings import UnderWay
 from app.services.counters import Begun, Counters
 from app.services.limits import Limits
-from app.services.snapshot import ModelEntry
+from app.services.snapshot import EMPTY, ModelEntry
 from tests.services.writing import parts, record
 
 numbers = count(1)
@@ -35,7 +36,7 @@ class House:
     def __init__(self, *, spent=0, tokens=(), model_rules=()):
         self.traces, self.noted = [], []
         entry = ModelEntry("m", "", 0, (), (Price(1, 0.0, TARIFF),), model_rules)
-        directory = parts(snapshot=parts(model={"m": entry}.get), refresh=lambda: None)
+        directory = parts(snapshot=msgspec.structs.replace(EMPTY, models={"m": entry}), refresh=lambda: None)
         asked = parts(
             under=lambda rule, span: lambda: spent,
             in_conversation=lambda user_id, key: lambda: spent,
@@ -147,7 +148,6 @@ def test_only_what_a_young_limit_is_of_is_brought_in(rule, theirs):
 def test_a_models_limit_is_of_whatever_calls_it():
     rule = Rule("model", 1, Measure.CONCURRENT, 10, "m", young())
     house = House(model_rules=(rule,))
-    house.limits._directory.snapshot.model("m")
     for user_id in (1, 2):
         house.call(user_id=user_id)
     assert house.used == {"concurrent": 2}
