@@ -42,8 +42,14 @@ class Scribe:
         """Fork; nothing else may run in this process yet. ``leave`` lets the child go of what is the parent's alone."""
         self._writer.about_to_fork()
         ours, theirs = socket.socketpair()
-        self.pid = gevent.os.fork_and_watch(self._gone)
-        if not self.pid:
+        try:
+            child = not gevent.os.fork_and_watch(self._gone)
+        except OSError:  # too many processes, or too little memory
+            ours.close()
+            theirs.close()
+            self._gone(None)
+            return
+        if child:
             ours.close()
             leave()
             _live(self._writer, theirs.makefile("rwb"))

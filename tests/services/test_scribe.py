@@ -3,12 +3,13 @@
 from datetime import UTC
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.batch import Batch
-from app.services.scribe import _decoder
-from tests.services.writing import claim_row, record
+from app.services.scribe import Scribe, _decoder
+from tests.services.writing import claim_row, parts, record
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 told = st.recursive(
@@ -27,3 +28,27 @@ def test_a_record_is_told_whole():
     full = record(1, left_out=(("s:1", "cooling"),), cost=5, conversation="c", traceparent="t", upstream_model="u")
     (arrived,) = _decoder.decode(msgspec.msgpack.encode(Batch([], [full]))).notes
     assert arrived == full
+
+
+def test_a_worker_that_can_have_no_scribe_writes_itself(monkeypatch):
+    def refuses(_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    written = []
+    monkeypatch.setattr("gevent.os.fork_and_watch", refuses)
+    writer = parts(about_to_fork=lambda: None, write=lambda batch: written.append(batch) or True)
+    scribe = Scribe(writer)
+    scribe.start(lambda: None)
+    assert scribe.write(Batch([], [record(1)]))
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("odd", [1 << 64, -(1 << 63) - 1, "\ud800"])
+def test_what_the_line_takes_not_is_written_here(odd):
+    """An upstream may tell any number."""
+    written = []
+    scribe = Scribe(parts(write=lambda batch: written.append(batch) or True))
+    scribe._line = object()  # nobody may ask it
+    batch = Batch([], [record(1, price={"odd": odd})])
+    assert scribe.write(batch)
+    assert written == [batch]
