@@ -18,8 +18,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
-REFUSED = (DataError, IntegrityError, OverflowError, UnicodeError)
-"""What a database, or its driver, says of one row for what it holds."""
+REFUSED = (DataError, IntegrityError, OverflowError, UnicodeError, RecursionError)
+"""What a database, its driver, or who writes JSON for them, says of one row for what it holds."""
 SIZES = (64, 16, 4, 1)
 """Rows in one statement: the widest table stays far below the number of parameters that any database takes."""
 Row = tuple[Any, ...]

@@ -19,7 +19,6 @@ import gevent
 import gevent.os
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.services.batch import COMMIT_S, Batch, Writer
 
@@ -55,6 +54,7 @@ class Scribe:
             _live(self._writer, theirs.makefile("rwb"))
         theirs.close()
         self._line = ours.makefile("rwb")
+        ours.close()  # with the line
 
     def write(self, batch: Batch) -> bool:
         """Write it all, or nothing. Returns whether every claim surely made a new row.
@@ -65,7 +65,7 @@ class Scribe:
             return self._writer.write(batch)
         try:
             message = msgspec.msgpack.encode(batch)
-        except (OverflowError, ValueError):  # an upstream's number of more than 64 bits, say
+        except (OverflowError, ValueError, RecursionError):  # an upstream's number of more than 64 bits, say
             return self._writer.write(batch)
         self._busy = True
         asked = gevent.spawn(self._ask, self._line, message)  # it waits for the answer although nobody else may
@@ -101,16 +101,17 @@ def _live(writer: Writer, line: BufferedRWPair) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         writer.forked()
         while message := _receive(line):
-            _send(line, msgspec.msgpack.encode(_outcome(writer, _decoder.decode(message))))
+            _send(line, msgspec.msgpack.encode(_outcome(writer, message)))
         code = 0
     finally:
         os._exit(code)
 
 
-def _outcome(writer: Writer, batch: Batch) -> bool | None:
+def _outcome(writer: Writer, message: bytes) -> bool | None:
+    """Return what became of a batch; None where it could not be written, for whatever reason."""
     try:
-        return writer.write(batch)
-    except (SQLAlchemyError, OSError, OverflowError, UnicodeError, gevent.Timeout):
+        return writer.write(_decoder.decode(message))
+    except (Exception, gevent.Timeout):  # noqa: BLE001 - the worker writes it then, and sees why it can't
         return None
 
 

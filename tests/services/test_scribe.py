@@ -1,6 +1,7 @@
 """What a scribe is told is what its worker knew."""
 
 from datetime import UTC
+from functools import reduce
 
 import msgspec
 import pytest
@@ -43,12 +44,23 @@ def test_a_worker_that_can_have_no_scribe_writes_itself(monkeypatch):
     assert len(written) == 1
 
 
-@pytest.mark.parametrize("odd", [1 << 64, -(1 << 63) - 1, "\ud800"])
+@pytest.mark.parametrize("odd", [1 << 64, -(1 << 63) - 1, "\ud800", reduce(lambda inner, _: [inner], range(2000), 1)])
 def test_what_the_line_takes_not_is_written_here(odd):
-    """An upstream may tell any number."""
+    """An upstream may tell any number, however deep inside."""
     written = []
     scribe = Scribe(parts(write=lambda batch: written.append(batch) or True))
     scribe._line = object()  # nobody may ask it
     batch = Batch([], [record(1, price={"odd": odd})])
     assert scribe.write(batch)
-    assert written == [batch]
+    assert written[0] is batch
+
+
+def test_what_a_scribe_can_not_read_costs_it_nothing_but_that():
+    here = []
+    nothing = parts(about_to_fork=int, forked=int, write=lambda batch: here.append(batch.notes[0].id) or True)
+    scribe = Scribe(nothing)
+    scribe.start(int)
+    assert scribe.write(Batch([], [record(1, total_ms="long")]))
+    assert scribe.write(Batch([], [record(2)]))
+    scribe._line.close()
+    assert here == [record(1).id]
