@@ -63,7 +63,7 @@ class Pen:
         self.closed: Callable[[values.Record], values.Record] = lambda record: record
         """Says what is known of a call whose worker died."""
         self.uncounted: Callable[[list[values.Record]], None] = lambda _records: None
-        """Told of records that came into the database and that no count may know of."""
+        """Told of records that came into the database late, and that a count may not know of."""
 
     def start(self) -> None:
         """Begin to write, in this worker's hub."""
@@ -257,11 +257,9 @@ class Pen:
         died = list(self._replayed(segments))
         for start in range(0, len(died), BATCH_MAX):
             portion = [self.closed(record) for record in died[start : start + BATCH_MAX]]
-            self._commit_batch([], portion, again=True)
+            self._commit_late(portion)
         self._journal.orphans.pop(0)
         for segment in segments:
-            for portion in segment.records():
-                self.uncounted(portion)
             segment.remove()
 
     def _replayed(self, segments: list[Segment]) -> Iterator[values.Record]:
@@ -272,7 +270,12 @@ class Pen:
                 ended = [record for record in portion if record.end is not values.End.ABORTED]
                 opened |= {record.id: record for record in portion if record.end is values.End.ABORTED}
                 if ended:
-                    self._commit_batch([], ended, again=True)
+                    self._commit_late(ended)
                 for record in ended:
                     opened.pop(record.id, None)
         yield from opened.values()
+
+    def _commit_late(self, notes: list[values.Record]) -> None:
+        """Bring in what waited in a journal; a count that began meanwhile could not know of it."""
+        self._commit_batch([], notes, again=True)
+        self.uncounted(notes)

@@ -246,6 +246,17 @@ def test_with_the_database_away_claims_fail_at_once_and_records_wait_in_the_jour
     assert len(rows(Attempt)) == 8
 
 
+def test_what_waited_for_the_database_is_told_to_who_counts(pen):
+    """A count that began meanwhile knows of it neither by the sums nor by what waits in memory."""
+    told = []
+    pen.uncounted = told.extend
+    with away(db.engine):
+        pen.note(record(1))
+        eventually(lambda: pen._ill)
+    eventually(lambda: told)
+    assert [row.id for row in rows(Record)] == [each.id for each in told] == [record(1).id]
+
+
 def test_what_a_killed_worker_left_is_replayed_once_and_twice_changes_nothing(pen, folder):
     dead = Journal(folder)
     for n in range(3):
