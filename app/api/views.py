@@ -18,6 +18,7 @@ from app.protocol.endpoints import ENDPOINTS, Endpoint, Kind, ObjectKind
 from app.protocol.envelope import Envelope, parse
 from app.protocol.errors import Problem, RelayError
 from app.protocol.headers import IDEMPOTENCY_KEY, offered
+from app.services.catalog import NAME_LONGEST
 from app.settings import Settings
 
 STORED_BY_DEFAULT = frozenset({ObjectKind.RESPONSE, ObjectKind.CONVERSATION})
@@ -118,8 +119,8 @@ def _model(endpoint: Endpoint, body: Envelope | None) -> str:
     model = body.text("model")
     if not model:
         raise RelayError(Problem.MISSING_PARAMETER, "You must provide a 'model'.", param="model")
-    if not model.isprintable():  # no provider has such a name, and not every database can keep it
-        raise RelayError(Problem.MODEL_NOT_FOUND, "The model's name has characters that no name has.", param="model")
+    if len(model) > NAME_LONGEST or not model.isprintable():  # it would be kept in memory, and in each database
+        raise RelayError(Problem.MODEL_NOT_FOUND, "No model has a name like this one.", param="model")
     return model
 
 

@@ -82,9 +82,11 @@ def test_a_member_of_the_wrong_kind_is_named(house, reached, path, changes, para
     assert reached() == []
 
 
-@pytest.mark.parametrize("name", ["\0", "sim-\0", "sim-1\n", "sim-\u2028", "sim-\u202e", "sim-\ue000"], ids=ascii)
+@pytest.mark.parametrize(
+    "name", ["\0", "sim-\0", "sim-1\n", "sim-\u2028", "sim-\u202e", "sim-\ue000", "sim-" + "1" * 197], ids=ascii
+)
 def test_a_models_name_that_no_model_has_is_not_found(house, reached, name):
-    """A NUL that reached PostgreSQL's text would stop every record behind it."""
+    """A NUL that reached PostgreSQL's text would stop every record behind it; what calls name is kept in memory."""
     assert house.post("/v1/responses", {"model": name, "input": "x"}).status == 404
     assert reached() == []
 
