@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 
 import msgspec
 
+from app.protocol.endpoints import Shape
 from app.protocol.usage import Usage
 
 
@@ -30,8 +32,13 @@ class Measure(StrEnum):
 REQUESTS, CALLS, TOKENS, MONEY = range(4)
 """Units that limits are counted in: requests made, calls at a time, tokens, nano-dollars."""
 UNITS = {Measure.REQUESTS: REQUESTS, Measure.CONCURRENT: CALLS, Measure.TOKENS: TOKENS}
-OUTPUT_BOUNDS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
-BOUNDS = frozenset({*OUTPUT_BOUNDS, "n", "service_tier"})
+OUTPUT_BOUNDS = {
+    Shape.RESPONSES: ("max_output_tokens",),
+    Shape.CHAT: ("max_completion_tokens", "max_tokens"),
+    Shape.MESSAGES: ("max_tokens",),
+}
+"""What bounds an answer, by its shape; a provider may pass over any other."""
+BOUNDS = frozenset({*chain.from_iterable(OUTPUT_BOUNDS.values()), "n", "service_tier"})
 """The members of a request that tell how much it may cost."""
 YOUNG_S = 3700
 """So long after it was set a limit may meet calls that are older: a stream may last an hour."""

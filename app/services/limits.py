@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.protocol.call import Call
-from app.protocol.endpoints import Kind
+from app.protocol.endpoints import Kind, Shape
 from app.protocol.envelope import Envelope
 from app.protocol.errors import Problem, RelayError
 from app.protocol.limit import BOUNDS, MONEY, OUTPUT_BOUNDS, REQUESTS, TOKENS, counted
@@ -165,17 +165,16 @@ def _estimate(call: Call) -> Usage:
     """Return what a call may use at most, roughly."""
     body, output, tier = call.body, OUTPUT_GUESS, ""
     if body is not None and body.has_any(BOUNDS):
-        output, tier = _bound(body) * _choices(body), tier_of(body.get("service_tier"))
+        output, tier = _bound(body, call.endpoint.shape) * _choices(body), tier_of(body.get("service_tier"))
     read = tokens_of(0 if body is None else body.size)
     return Usage(state=ESTIMATED, input=min(read, INPUT_MOST), output=output, service_tier=tier)
 
 
-def _bound(body: Envelope) -> int:
-    for name in OUTPUT_BOUNDS:
-        value: Any = body.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return OUTPUT_GUESS
+def _bound(body: Envelope, shape: Shape) -> int:
+    """Return the bound of an answer; of several the highest, for who knows which of them its provider goes by."""
+    told: list[Any] = [body.get(name) for name in OUTPUT_BOUNDS.get(shape, ())]
+    sound = (value for value in told if isinstance(value, int) and not isinstance(value, bool) and value > 0)
+    return max(sound, default=OUTPUT_GUESS)
 
 
 def _choices(body: Envelope) -> int:

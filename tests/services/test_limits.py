@@ -132,6 +132,8 @@ def test_tokens_are_reserved_by_size_and_bound_and_settled_by_use():
         ({"max_tokens": "7"}, OUTPUT_GUESS),
         ({"max_tokens": True}, OUTPUT_GUESS),
         ({"max_tokens": 7, "n": -4}, 7),
+        ({"max_completion_tokens": 8, "max_tokens": 900}, 900),
+        ({"max_output_tokens": 1}, OUTPUT_GUESS),
     ],
 )
 def test_the_bound_that_a_caller_sets_is_what_is_reserved(body, output):
