@@ -113,7 +113,7 @@ def test_what_was_counted_as_it_ended_is_not_brought_in_again():
     begun = Begun(rule, f"{rule.key}:0", ALWAYS)
     assert list(house.counters._used.items()) == [(begun.key, 200_000)]
     assert house.counters.calls.bring_in(begun, ()).ended == 0
-    house.noted.append(record(1, cost=1000))
+    house.noted.append(record(10**6, cost=1000))
     assert house.counters.calls.bring_in(begun, ()).ended == 1000
 
 
