@@ -172,3 +172,38 @@ class Counters:
         for key in [key for key, end in self._ends.items() if end <= now]:
             del self._ends[key]
             self._used.pop(key, None)
+
+
+class Interim(Counters):
+    """Counts in this process while those who count together can't be asked.
+
+    Money is counted anew each time, from what was spent by then: in between nobody here knows of it.
+    """
+
+    def __init__(self, *, share: int) -> None:
+        super().__init__(share=share)
+        self._money: set[str] = set()
+        self._paying: set[str] = set()
+        """The calls that hold some of it."""
+
+    def take(self, call_id: str, wants: list[Want]) -> list[int]:
+        after = super().take(call_id, wants)
+        if any(count.rule.money for count, _ in wants):
+            self._paying.add(call_id)
+        return after
+
+    def give(self, call_id: str, settled: Settled) -> None:
+        pays = call_id in self._paying
+        self._paying.discard(call_id)
+        super().give(call_id, [each for each in settled if pays or not each[0][0].rule.money])
+
+    def over(self) -> None:
+        """They can be asked again."""
+        for key in self._money:
+            self.forget(key)
+        self._money.clear()
+        self._paying.clear()
+
+    def _begin(self, fresh: list[Count]) -> None:
+        super()._begin(fresh)
+        self._money.update(count.key for count in fresh if count.rule.money)

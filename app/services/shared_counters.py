@@ -20,7 +20,7 @@ from gevent.lock import RLock
 
 from app.protocol.limit import REQUESTS
 from app.services.chunks import Chunks
-from app.services.counters import Count, Counters, Full, Settled, Want
+from app.services.counters import Count, Full, Interim, Settled, Want
 from app.services.counting_scripts import GIVE, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
 from app.services.shared import AWAY, Breaker, channel
 from app.services.shared_beginnings import SharedBeginnings
@@ -45,7 +45,7 @@ KEEP_S = 86_400
 """How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
 
 
-class SharedCounters(Counters):
+class SharedCounters(Interim):
     """Counts in Redis; in this process, by the worker's share, while Redis is away."""
 
     def __init__(self, client: redis.Redis, *, share: int, breaker: Breaker | None = None) -> None:
@@ -187,6 +187,7 @@ class SharedCounters(Counters):
             self._wake.clear()
             if not self._breaker.closed:
                 continue
+            self.over()
             now = time.monotonic()
             try:
                 self._give_back()

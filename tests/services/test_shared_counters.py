@@ -151,6 +151,29 @@ def test_while_redis_is_away_each_worker_has_its_share():
     counters.take("c", [want(8)])
 
 
+def test_each_time_without_redis_is_counted_anew_from_what_was_spent(client, monkeypatch):
+    """Else a limit would be held, weeks later, to what was used of it at the first time."""
+    monkeypatch.setattr("app.services.shared.REST_S", 0.05)
+    worker, spent = SharedCounters(client, share=1), [10]
+
+    def worth(amount):
+        return want(100, amount, base=lambda: spent[0], measure=Measure.DAY, span=Span(0, 2_000_000_000))
+
+    beside = gevent.spawn(worker._work_for_ever)
+    worker._breaker.failed(OSError("away"))
+    assert worker.take("old", [worth(30)]) == [40]
+    with gevent.Timeout(5):
+        while worker._breaker.away or worker._used:
+            gevent.sleep(0.01)
+    beside.kill()
+    spent[0] = 60
+    worker._breaker.failed(OSError("away"))
+    assert worker.take("new", [worth(40)]) == [100]
+    worker.give("old", [(worth(30), 5)])  # which is no part of what is counted now
+    with pytest.raises(Full):
+        worker.take("too much", [worth(1)])
+
+
 @pytest.mark.fault("X-13")
 def test_what_calls_hold_is_reserved_again_where_redis_has_forgotten_it(workers, client):
     for n in range(3):
