@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import gevent
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table
 from sqlalchemy.exc import OperationalError
 
 from app.models import OwnedObject
@@ -17,6 +17,9 @@ from app.services.rows import crossed, insert_once
 COMMIT_S = 5.0
 """After this a database that doesn't answer counts as away."""
 CROSSINGS_MAX = 3  # tries of one transaction that met another crosswise
+CLAIM = ("upstream_id", "credential_id", "kind", "object_id", "user_id", "call_id", "model", "created_at")
+"""The columns of a claim."""
+_OWNED = cast("Table", OwnedObject.__table__)
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -35,8 +38,6 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # How many rows were new is asked for, because not every driver tells it of many rows at once by itself.
-        self._claiming: Any = insert_once(engine, OwnedObject).execution_options(preserve_rowcount=True)
         self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
 
     def write(self, batch: Batch) -> bool:
@@ -55,7 +56,7 @@ class Writer:
     def _transaction(self, batch: Batch) -> bool:
         claims = batch.claims
         with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
-            made = connection.execute(self._claiming, claims).rowcount if claims else 0
+            made = insert_once(connection, _OWNED, CLAIM, [tuple(row[name] for name in CLAIM) for row in claims])
             if batch.notes:
                 post(connection, batch.notes, again=batch.again)
         return made == len(claims) and (self._counts or not claims)

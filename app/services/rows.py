@@ -13,8 +13,7 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Connection, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
@@ -27,43 +26,46 @@ _Names = tuple[str, ...]
 _Bind = Callable[[Any], Any]
 
 
-def insert_rows(connection: Connection, table: Table, names: _Names, rows: Sequence[Row]) -> None:
-    """Insert rows, each the values of the named columns.
+def insert_rows(connection: Connection, table: Table, names: _Names, rows: Sequence[Row], *, end: str = "") -> int:
+    """Insert rows, each the values of the named columns; ``end`` says what of rows that are there already.
 
-    Raises what the database raises, and then nothing is inserted.
+    Returns how many rows were made, as the database counts them. Raises what the database raises, and then nothing is
+    inserted.
     """
     if not rows:
-        return
+        return 0
     given = [list(row) for row in rows]
     for index, bind in _binds(table, names, connection.dialect):
         for row in given:
             row[index] = bind(row[index])
     insert = _insert_json if connection.dialect.name == "postgresql" else _insert_values
-    insert(connection, table, names, given)
+    return insert(connection, table, names, given, end)
 
 
-def insert_once(engine: Engine, table: Any) -> Any:
-    """Return an insert that leaves a row alone which is there already: first writer wins."""
-    if engine.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    if engine.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    # Not IGNORE: that would cut a long id, and pass over a user who is gone.
-    return mysql.insert(table).on_duplicate_key_update(id=table.id)
+def insert_once(connection: Connection, table: Table, names: _Names, rows: Sequence[Row]) -> int:
+    """Insert rows, and leave those alone that are there already: first writer wins. Otherwise as ``insert_rows``."""
+    # Not IGNORE for MySQL: that would cut a long id, and pass over a user who is gone.
+    mysql = connection.dialect.name == "mysql"
+    return insert_rows(
+        connection, table, names, rows, end="ON DUPLICATE KEY UPDATE id = id" if mysql else "ON CONFLICT DO NOTHING"
+    )
 
 
-def _insert_json(connection: Connection, table: Table, names: _Names, rows: list[list[Any]]) -> None:
+def _insert_json(connection: Connection, table: Table, names: _Names, rows: list[list[Any]], end: str) -> int:
     told = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
-    connection.exec_driver_sql(_json_statement(table, names, connection.dialect), (told.decode(),))
+    statement = _json_statement(table, names, connection.dialect)
+    return connection.exec_driver_sql(f"{statement} {end}", (told.decode(),)).rowcount
 
 
-def _insert_values(connection: Connection, table: Table, names: _Names, rows: list[list[Any]]) -> None:
-    at = 0
+def _insert_values(connection: Connection, table: Table, names: _Names, rows: list[list[Any]], end: str) -> int:
+    at = made = 0
     for size in SIZES:
         while len(rows) - at >= size:
             values = tuple(chain.from_iterable(rows[at : at + size]))
-            connection.exec_driver_sql(_values_statement(table, names, connection.dialect, size), values)
+            statement = _values_statement(table, names, connection.dialect, size)
+            made += connection.exec_driver_sql(f"{statement} {end}", values).rowcount
             at += size
+    return made
 
 
 @lru_cache(maxsize=64)
