@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 from app.protocol.call import Call, Caller, Place
 from app.protocol.endpoints import BY_NAME
@@ -127,7 +128,7 @@ class Granted(SharedCounters):
         super().__init__(Granting(), share=2)
         self._listening, self._holds_until = True, math.inf
 
-    def give(self, *ended: object) -> None:
-        super().give(*ended)
-        if self._given:  # of the call that asked for the chunks
-            self._give_back()
+    def give(self, *ended: Any, **more: Any) -> None:
+        super().give(*ended, **more)
+        if self._live:  # of the call that asked for the chunks
+            self._givings.give_back()

@@ -94,6 +94,15 @@ class Chunks:
                 urgent = urgent or chunk.recalled
         return urgent
 
+    def part(self, settled: Settled) -> None:
+        """What calls used is counted apart from the chunks from now on; what is held of it here goes soon."""
+        for (count, amount), used in settled:
+            chunk = self._held.get(count.key)
+            if chunk is not None:
+                chunk.settle(amount, used)
+                chunk.spent -= used
+                chunk.recalled = True
+
     def spend(self, count: Count, used: int) -> None:
         """Note what was used without asking anybody."""
         chunk = self._of(count)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from itertools import count as numbers
 from typing import Protocol
 
 import msgspec
 
 from app.protocol.limit import Rule, Span
+
+KEPT_MAX = 10_000
+"""So many calls are remembered whose cost may be told later."""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -93,6 +97,11 @@ class Counters:
     def __init__(self, *, share: int = 1) -> None:
         self._used: dict[str, int] = {}
         self._ends: dict[str, int] = {}
+        self._begun: dict[str, int] = {}
+        """Which count it is that a key stands for, of all that ever began: one may be forgotten and begin anew."""
+        self._numbers = numbers()
+        self._kept: dict[str, dict[tuple[str, int], int]] = {}
+        """What calls of which more may be told later come to in counts of money, by their ids."""
         self._share = share
         self.reserved: Callable[[str], int] = lambda _key: 0
         """Says what calls under way hold of a key, for who wants to know what was spent of it."""
@@ -124,7 +133,8 @@ class Counters:
         """Count what nobody has counted here yet."""
         for count in fresh:
             base = self._base(count)
-            self._used.setdefault(count.key, base)  # another may have counted while the database was asked
+            if count.key not in self._used:  # another may have counted while the database was asked
+                self._used[count.key], self._begun[count.key] = base, next(self._numbers)
             if count.span.end is not None:
                 self._ends[count.key] = count.span.end
 
@@ -143,12 +153,32 @@ class Counters:
         """Return this worker's share; of what is left of nothing there is none, of all else at least one."""
         return max(1, rule.most // self._share) if rule.most else 0
 
-    def give(self, call_id: str, settled: Settled) -> None:
-        """Bring reservations to what was really used."""
+    def give(self, call_id: str, settled: Settled, *, later: bool = False) -> None:
+        """Bring reservations to what was really used; ``later`` more may be told of what the call cost."""
         counts = self._used
         for (count, amount), used in settled:
             if count.key in counts:
                 counts[count.key] += used - amount
+        if later:
+            self._keep(call_id, settled)
+
+    def _keep(self, call_id: str, settled: Settled) -> None:
+        counted = [(count.key, used) for (count, _), used in settled if count.rule.money and count.key in self._used]
+        if counted:
+            self._kept[call_id] = {(key, self._begun[key]): used for key, used in counted}
+            if len(self._kept) > KEPT_MAX:
+                del self._kept[next(iter(self._kept))]
+
+    def complete(self, call_id: str, cost: int) -> None:
+        """Bring what counts say of a call that was settled before to what it cost after all.
+
+        A count that began since is left alone: it has nothing of this call but what the sums had.
+        """
+        kept = self._kept.get(call_id, {})
+        for (key, begun), used in kept.items():
+            if self._begun.get(key) == begun:
+                self._used[key] += cost - used
+        kept.update(dict.fromkeys(kept, cost))
 
     def peek(self, keys: list[str]) -> list[int | None]:
         """Return what is used; None where nobody has counted."""
@@ -166,12 +196,13 @@ class Counters:
     def forget(self, key: str) -> None:
         """Count it no longer here; what was used is asked for again."""
         self._used.pop(key, None)
+        self._begun.pop(key, None)
 
     def sweep(self, now: float) -> None:
         """Forget what is over."""
         for key in [key for key, end in self._ends.items() if end <= now]:
             del self._ends[key]
-            self._used.pop(key, None)
+            self.forget(key)
 
 
 class Interim(Counters):
@@ -192,10 +223,10 @@ class Interim(Counters):
             self._paying.add(call_id)
         return after
 
-    def give(self, call_id: str, settled: Settled) -> None:
+    def give(self, call_id: str, settled: Settled, *, later: bool = False) -> None:
         pays = call_id in self._paying
         self._paying.discard(call_id)
-        super().give(call_id, [each for each in settled if pays or not each[0][0].rule.money])
+        super().give(call_id, [each for each in settled if pays or not each[0][0].rule.money], later=later)
 
     def over(self) -> None:
         """They can be asked again."""

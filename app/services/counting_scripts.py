@@ -9,6 +9,9 @@ What calls and workers hold and use is passed on as it was told, not as a number
 beyond 2^53 nano-dollars (9 million dollars) a limit may be passed by some, at two billion dollars by 256 of them.
 """
 
+KEEP_S = 86_400
+"""How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
+
 TAKE = """
 local call, until_ms, worker, recall = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local used, granted, at = {}, {}, 5
@@ -64,22 +67,47 @@ to be asked for), seconds to keep it, whether a dead worker's reservation falls 
 would hold as well: it gets a twentieth of what is left at most, and none near the limit, where others' are called
 back."""
 
-GIVE = """
-local lease, again = 'realms:lease:' .. ARGV[1], ARGV[2] == '1'
+GIVE = f"""
+local lease, kept, again = 'realms:lease:' .. ARGV[1], 'realms:kept:' .. ARGV[1], ARGV[2] == '1'
 for i, key in ipairs(KEYS) do
-  local amount, used = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local amount, used, keep = ARGV[2 * i + 1], ARGV[2 * i + 2], ARGV[2 * #KEYS + 2 + i]
   local held, into = redis.call('HEXISTS', lease, key) == 1, key
   if redis.call('EXISTS', key) == 0 then into = 'realms:begins:' .. key end
-  if (held or not again) and redis.call('EXISTS', into) == 1 then
+  local given = again and not held and (not keep or redis.call('HEXISTS', kept, key) == 1)
+  if not given and redis.call('EXISTS', into) == 1 then
     redis.call('INCRBY', into, used)
     if held then redis.call('DECRBY', into, amount) end
+    if keep and into == key then
+      redis.call('HSET', kept, key, used)
+      redis.call('EXPIRE', kept, {KEEP_S})
+      redis.call('EXPIRE', key, keep)
+    end
   end
 end
 redis.call('DEL', lease)
 return redis.call('ZREM', 'realms:leases', ARGV[1])
 """
 """Brings reservations to what was used, and ends the lease. For each key: what was reserved, and what was used. Of a
-reservation that is not there any more nothing has to be taken back; where no answer came before, it was already."""
+reservation that is not there any more nothing has to be taken back; where no answer came before, it was already.
+
+Of a call of which more may be told later those of money come first, and after all pairs for how long each of them is
+kept; what it comes to there is kept by its id (``realms:kept:``). A number without an end lives for as long as that at
+least, and one with an end begins only once: so a number that is there has this call in it, as long as that is kept."""
+
+COMPLETE = """
+local kept = 'realms:kept:' .. ARGV[1]
+local counted = redis.call('HGETALL', kept)
+for i = 1, #counted, 2 do
+  local key = counted[i]
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('INCRBY', key, ARGV[2])
+    redis.call('DECRBY', key, counted[i + 1])
+    redis.call('HSET', kept, key, ARGV[2])
+  end
+end
+"""
+"""Brings what numbers have of a call that was given back before to what it cost after all: a second time changes
+nothing."""
 
 JOIN = """
 local key, into = KEYS[1], KEYS[1]

@@ -125,7 +125,8 @@ class Ledger:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
             return
         if done is not None:
-            self._pen.uncounted([done])
+            self._pen.uncounted([done])  # first: what its reservation has made up for so far may be missing then
+            self._limits.complete(done)
 
 
 def _line(record: values.Record) -> CallLine:

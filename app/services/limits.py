@@ -34,16 +34,20 @@ OUTPUT_GUESS = 4096
 PAID_MAX = 5_000
 """So many calls that ended are remembered: more than wait for their commit while the database answers."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
-ESTIMATED, UNKNOWN = UsageState.ESTIMATED, UsageState.UNKNOWN
+ESTIMATED, REPORTED, UNKNOWN = UsageState.ESTIMATED, UsageState.REPORTED, UsageState.UNKNOWN
 _NOTHING: list[Header] = []
 
 
 class Ticket(msgspec.Struct):
-    """Room that a call has taken; ``headers`` tell its caller what is left, ``young`` is as in its plan."""
+    """Room that a call has taken; ``headers`` tell its caller what is left, ``young`` is as in its plan.
+
+    What a provider ``stores`` may go on without its client, who may read how it ended later.
+    """
 
     headers: list[Header]
     wants: list[Want]
     young: bool = False
+    stores: bool = False
 
 
 NO_LIMITS = Ticket(_NOTHING, [])
@@ -78,7 +82,7 @@ class Limits:
         except (SQLAlchemyError, OSError):
             message = "Realms can't check the limits of this token now; try again later."
             raise RelayError(Problem.OVERLOADED, message, retry_after=5) from None
-        ticket = Ticket(headers(plan.rates, used, now), wants, plan.young)
+        ticket = Ticket(headers(plan.rates, used, now), wants, plan.young, call.stores)
         if call.endpoint.kind in PER_CALL:
             self._tickets[call.id] = ticket
         return ticket
@@ -98,7 +102,13 @@ class Limits:
                 settled.append((want, amount if now is None else now))  # what isn't known stays reserved
         if ticket.young:
             self._remember(record.id, ticket)
-        self._counters.give(record.id, settled)
+        later = ticket.stores and record.usage.state is not REPORTED and record.cost != 0
+        self._counters.give(record.id, settled, later=later)
+
+    def complete(self, record: Record) -> None:
+        """Bring what a call that was settled before is counted with to what it cost after all."""
+        if record.cost is not None:
+            self._counters.complete(record.id, record.cost)
 
     def _remember(self, call_id: str, ticket: Ticket) -> None:
         self._paid[call_id] = [count.key for count, _ in ticket.wants if count.rule.money and count.may_begin]
@@ -112,7 +122,7 @@ class Limits:
     def reserve(self, call: Call, begun: Begun) -> Want | None:
         """Return the room that a call takes which runs as a count begins; None where it counts nothing there."""
         rule = begun.rule
-        ticket = self._tickets.get(call.id) or Ticket(_NOTHING, [])
+        ticket = self._tickets.get(call.id) or Ticket(_NOTHING, [], stores=call.stores)
         known = any(count.rule.key == rule.key for count, _ in ticket.wants)
         if known or not applies(call, rule.measure, begun.conversation):
             return None

@@ -43,7 +43,7 @@ class SharedBeginnings:
         client: redis.Redis,
         *,
         prefix: str,
-        giving: Callable[[], AbstractContextManager[object]],
+        giving: AbstractContextManager[object],
         hold: Callable[[str, Want], int],
     ) -> None:
         self._client = client
@@ -90,7 +90,7 @@ class SharedBeginnings:
 
     def _tell(self, question: str, begun: Begun, tokens: Any, *, ended: bool) -> None:
         assert self.calls is not None  # noqa: S101 - looked at before
-        with self._giving():  # or a call would be given back before it holds anything
+        with self._giving:  # or a call would be given back before it holds anything
             brought = self.calls.bring_in(begun, tokens, ended=ended)
             held = [(call_id, want[1], self._hold(call_id, want)) for call_id, want in brought.running]
             if held or ended:

@@ -16,14 +16,14 @@ from typing import Any
 import gevent
 import redis
 from gevent.event import Event
-from gevent.lock import RLock
 
 from app.protocol.limit import REQUESTS
 from app.services.chunks import Chunks
 from app.services.counters import Count, Full, Interim, Settled, Want
-from app.services.counting_scripts import GIVE, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
+from app.services.counting_scripts import KEEP_S, RESTORE, SWEEP, SWEPT_AT_ONCE, TAKE, TELL
 from app.services.shared import AWAY, Breaker, channel
 from app.services.shared_beginnings import SharedBeginnings
+from app.services.shared_givings import SharedGivings
 
 PREFIX = "realms:limit:"
 LEASES = "realms:leases"
@@ -41,8 +41,6 @@ RETRY_S = 0.005
 RETRY_MAX_S = 0.08
 LISTEN_S = 60.0
 LISTEN_AGAIN_S = 1.0
-KEEP_S = 86_400
-"""How long a number without an end is kept after it was last used; what was spent is then asked of the database."""
 
 
 class SharedCounters(Interim):
@@ -52,26 +50,21 @@ class SharedCounters(Interim):
         super().__init__(share=share)
         self._client = client
         self._take: Any = client.register_script(TAKE)
-        self._give: Any = client.register_script(GIVE)
         self._tell: Any = client.register_script(TELL)
         self._restore: Any = client.register_script(RESTORE)
         self._sweep: Any = client.register_script(SWEEP)
         self._breaker = breaker or Breaker(client)
         self._live: dict[str, dict[str, Want]] = {}
         """What the calls under way have reserved, by their ids and by key, but for those admitted from chunks."""
-        self._given: list[tuple[str, Settled]] = []
-        self._unsure = False
-        """Whether the first of them may have been given back already: no answer came."""
+        self._givings = SharedGivings(client, prefix=PREFIX, done=lambda call_id: self._live.pop(call_id, None))
         self._vain: dict[str, float] = {}
         """When a call last waited for a limit in vain, by its key."""
-        self._giving = RLock()
-        self._beginnings = SharedBeginnings(client, prefix=PREFIX, giving=lambda: self._giving, hold=self._hold)
+        self._beginnings = SharedBeginnings(client, prefix=PREFIX, giving=self._givings.lock, hold=self._hold)
         self._wake = Event()
         self._name = f"worker-{uuid.uuid4().hex}"
         self._recall = channel(client, "recall")
         self._chunks = Chunks()
-        self._listening = False
-        self._holds_until = 0.0
+        self._listening, self._holds_until = False, 0.0
 
     def start(self) -> None:
         """Begin to give back, to renew and to listen, in this worker's hub."""
@@ -91,11 +84,10 @@ class SharedCounters(Interim):
                 self._breaker.failed(error)
         return super().take(call_id, wants)
 
-    def give(self, call_id: str, settled: Settled) -> None:
-        if (leased := self._live.get(call_id)) is not None:
-            self._given.append((call_id, [each for each in settled if each[0][0].key in leased]))
-            settled = [each for each in settled if each[0][0].key not in leased]
-            self._wake.set()
+    def give(self, call_id: str, settled: Settled, *, later: bool = False) -> None:
+        later = later and self._givings.have_room
+        if later or call_id in self._live:
+            settled = self._give_itself(call_id, settled, later=later)
         if call_id in self._chunks:
             if self._chunks.settle(call_id, settled):
                 self._wake.set()
@@ -104,6 +96,26 @@ class SharedCounters(Interim):
             for (count, _), used in settled:
                 if count.rule.money:
                     self._chunks.spend(count, used)
+
+    def _give_itself(self, call_id: str, settled: Settled, *, later: bool) -> Settled:
+        """Give back in Redis what a call holds itself, ``later`` all that is money; return the rest."""
+        leased = self._live.get(call_id, {})
+        kept = [each for each in settled if each[0][0].rule.money] if later else []
+        others = [each for each in settled if each not in kept]
+        held = [each for each in others if each[0][0].key in leased]
+        self._givings.add(call_id, kept + held, keep=[_keep(c.span.end, _now_ms()) for (c, _), _ in kept])
+        self._wake.set()
+        if apart := [each for each in kept if each[0][0].key not in leased]:
+            if call_id in self._chunks:
+                self._chunks.part(apart)
+            else:
+                super().give(call_id, apart, later=True)
+        return [each for each in others if each[0][0].key not in leased]
+
+    def complete(self, call_id: str, cost: int) -> None:
+        super().complete(call_id, cost)
+        self._givings.complete(call_id, cost)
+        self._wake.set()
 
     def peek(self, keys: list[str]) -> list[int | None]:
         if self._breaker.closed and keys:
@@ -190,7 +202,7 @@ class SharedCounters(Interim):
             self.over()
             now = time.monotonic()
             try:
-                self._give_back()
+                self._givings.give_back()
                 if all_ := now - looked >= TELL_S:
                     looked = now
                 self._tell_chunks(all_=all_)
@@ -207,17 +219,6 @@ class SharedCounters(Interim):
         """Take what a call holds as a count begins under its lease; return when that ends, in ms since the epoch."""
         self._live.setdefault(call_id, {})[want[0].key] = want
         return _now_ms() + LEASE_S * 1000
-
-    def _give_back(self) -> None:
-        while self._given:
-            with self._giving:
-                call_id, settled = self._given[0]
-                numbers = chain.from_iterable((amount, used) for (_, amount), used in settled)
-                again, self._unsure = int(self._unsure), True
-                self._give([PREFIX + count.key for (count, _), _ in settled], [call_id, again, *numbers])
-                self._unsure = False
-                self._given.pop(0)
-                self._live.pop(call_id, None)
 
     def _tell_chunks(self, *, all_: bool) -> None:
         """Tell what has changed; what others need and nobody uses here goes back with that."""

@@ -75,14 +75,20 @@ def test_the_official_clients_know_what_they_are_told(house, sim, openai_of, ant
             )
 
 
-@pytest.fixture(scope="module")
-def priced(house):
+@contextmanager
+def with_prices(house):
     """Every model costs 2 and 10 dollars for a million tokens."""
     tariff = Tariff(Rates(input=2 * DOLLAR, cache_read=DOLLAR, output=10 * DOLLAR))
     names = ("sim-*", "claude-*")
     made = house.changed(lambda: [prices.put(catalog.find_model(n).id, tariff, actor=None).id for n in names])
     yield
     house.changed(lambda: [prices.delete(price_id, actor=None) for price_id in made])
+
+
+@pytest.fixture(scope="module")
+def priced(house):
+    with with_prices(house):
+        yield
 
 
 @pytest.mark.acceptance("H-3")

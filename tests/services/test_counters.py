@@ -5,14 +5,19 @@ from itertools import count
 import pytest
 
 from app.protocol.limit import ALWAYS, Measure, Rule, Span
+from app.services import counters as module
 from app.services.counters import Count, Counters, Full
 from tests.services.writing import at_once
 
 names = count()
 
 
-def want(most, amount=1, *, key="k", base=None, span=ALWAYS):
-    return Count(Rule("user", 1, Measure.CONCURRENT, most), key, span, base), amount
+def want(most, amount=1, *, key="k", base=None, span=ALWAYS, measure=Measure.CONCURRENT):
+    return Count(Rule("user", 1, measure, most), key, span, base), amount
+
+
+def money(amount, *, key="k", base=None):
+    return want(1000, amount, key=key, base=base, measure=Measure.TOTAL)
 
 
 def test_what_does_not_fit_takes_nothing_of_anything():
@@ -89,3 +94,45 @@ def test_what_is_over_is_forgotten():
     assert counters.peek(["k", "for ever"]) == [1, 1]
     counters.sweep(60)
     assert counters.peek(["k", "for ever"]) == [None, 1]
+
+
+def test_what_a_call_cost_after_all_takes_the_place_of_what_it_was_settled_with():
+    counters = Counters()
+    counters.take("a", [money(100), want(5, key="calls")])
+    counters.give("a", [(money(100), 100), (want(5, key="calls"), 0)], later=True)
+    assert counters.peek(["k", "calls"]) == [100, 0]
+    for cost in (30, 30, 250, 20):  # a second time changes nothing; some is told at first, and all of it in the end
+        counters.complete("a", cost)
+        assert counters.peek(["k", "calls"]) == [cost, 0]
+
+
+def test_only_of_whom_more_may_be_told_anything_is_corrected():
+    counters = Counters()
+    counters.take("a", [money(100)])
+    counters.give("a", [(money(100), 40)])
+    counters.complete("a", 1)
+    counters.complete("nobody", 1)
+    assert counters.peek(["k"]) == [40]
+
+
+def test_a_count_that_was_forgotten_and_begins_anew_is_left_alone():
+    counters = Counters()
+    counters.take("a", [money(100)])
+    counters.give("a", [(money(100), 100)], later=True)
+    counters.forget("k")
+    counters.complete("a", 10)
+    assert counters.peek(["k"]) == [None]
+    counters.take("b", [money(100, base=lambda: 7)])
+    counters.complete("a", 10)
+    assert counters.peek(["k"]) == [107]
+
+
+def test_of_too_many_calls_the_oldest_stays_as_it_was_estimated(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_MAX", 2)
+    counters = Counters()
+    for name in ("a", "b", "c"):
+        counters.take(name, [money(100)])
+        counters.give(name, [(money(100), 100)], later=True)
+    for name in ("a", "b", "c"):
+        counters.complete(name, 1)
+    assert counters.peek(["k"]) == [102]

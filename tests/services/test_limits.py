@@ -50,7 +50,7 @@ def limits_of(*rules, spent=0, prices=(PRICE,), model_rules=()):
     return limits, Caller(1, 1, "mark", rules=rules)
 
 
-def call_of(caller, *, endpoint="responses.create", model="m", **body):
+def call_of(caller, *, endpoint="responses.create", model="m", stores=False, **body):
     raw = json.dumps({"model": model, "input": "x"} | body).encode()
     return Call(
         id=f"{next(numbers):032x}",
@@ -59,6 +59,7 @@ def call_of(caller, *, endpoint="responses.create", model="m", **body):
         caller=caller,
         body=parse(raw),
         model=model,
+        stores=stores,
     )
 
 
@@ -197,6 +198,35 @@ def test_what_a_call_cost_is_what_it_used_and_what_is_not_known_stays_reserved()
     settle(limits, unknown)
     settle(limits, failed, cost=0, end=End.REFUSED)
     assert used(limits)["money_day"] == reserved + 12_000
+
+
+GUESSED = UNKNOWN.at_least(input=1, output=1)
+
+
+@pytest.mark.parametrize(("usage", "cost"), [(UNKNOWN, None), (GUESSED, 12_000)], ids=["pending", "left"])
+def test_what_was_not_known_at_first_is_counted_once_it_is(usage, cost):
+    limits, caller = limits_of(*[rule(measure, 100 * DOLLAR) for measure in Measure if measure.is_money])
+    call = call_of(caller, stores=True)
+    limits.acquire(call, "c" * 32)
+    reserved = used(limits)["money_day"]
+    settle(limits, call, usage=usage, cost=cost, end=End.PENDING)
+    assert set(used(limits).values()) == {reserved if cost is None else cost}
+    limits.complete(record(0, id=call.id, usage=GUESSED))  # its model has no price any more
+    assert set(used(limits).values()) == {reserved if cost is None else cost}
+    limits.complete(record(0, id=call.id, usage=GUESSED, cost=7))
+    assert set(used(limits).values()) == {7}
+
+
+def test_of_what_is_known_or_kept_nowhere_nothing_is_corrected_later():
+    limits, caller = limits_of(rule(Measure.DAY, 100 * DOLLAR))
+    told, kept_nowhere = call_of(caller, stores=True), call_of(caller)
+    for call in (told, kept_nowhere):
+        limits.acquire(call)
+    settle(limits, told, usage=from_object({"input_tokens": 1, "output_tokens": 1}), cost=12_000)
+    settle(limits, kept_nowhere, usage=GUESSED, cost=12_000)
+    for call in (told, kept_nowhere):
+        limits.complete(record(0, id=call.id, cost=1))
+    assert used(limits)["money_day"] == 24_000
 
 
 @pytest.mark.parametrize(("prices", "body"), [((), {}), ((PRICE,), {"service_tier": "priority"})])

@@ -79,7 +79,7 @@ def test_what_runs_or_has_just_ended_anywhere_is_counted_before_anybody_is_admit
     other.give("c", [(want(40), 2)])
     one.give("a", [(want(20), 3)])
     for worker in (one, other):
-        worker._give_back()
+        worker._givings.give_back()
     assert number(client) == 100 + 5 + 7 + 1 + 2 + 3 + 10
     assert client.zrange(LEASES, 0, -1) == ["mine"]
 
@@ -89,7 +89,7 @@ def test_calls_that_end_while_the_sums_are_asked_count_with_what_they_cost(hire,
 
     def spent():
         other.give("b", [(want(30), 4)])
-        other._give_back()
+        other._givings.give_back()
         return 100
 
     one.take("mine", [(Count(RULE, "k", ALWAYS, Beginning(BEGUN, spent)), 10)])

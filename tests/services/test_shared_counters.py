@@ -46,7 +46,7 @@ def want(most, amount=1, *, key="k", base=None, measure=Measure.CONCURRENT, span
 
 
 def give_back(worker):
-    worker._give_back()
+    worker._givings.give_back()
 
 
 def test_of_one_more_than_the_limit_exactly_one_is_refused(workers):
