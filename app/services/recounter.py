@@ -4,7 +4,7 @@ A worker that is killed may have cost more than it has told, and the record of a
 from its journal. Whoever takes a journal over doubts what its calls count under. A count in doubt is brought up to what
 the sums said ``SURE_S`` before: by then every worker that lives has told what it had put into the database. So nothing
 counts twice, whoever looks, and how often. It is looked at until nothing has ended under it meanwhile, and then it is
-right to the last nano-dollar.
+right to the last nano-dollar. Where the sums say less by then, as of a call that was estimated too high, they hold.
 """
 
 from __future__ import annotations
@@ -66,8 +66,10 @@ class Recounter:
             asked = {place: self._keys(connection, place) for place in doubted}
             queries = {key: query for each in asked.values() for key, query in each.items()}
             before = dict(zip(queries, self._recounts.said(list(queries)), strict=True))
-            known = {key: int(connection.scalar(query) or 0) for key, query in queries.items()}
+            known = spent.told(connection, queries)
         wait(SURE_S)
+        with self._engine.connect() as connection:
+            known = {key: min(known[key], now) for key, now in spent.told(connection, queries).items()}
         said = dict(zip(known, self._recounts.correct(known), strict=True))
         still = {place for place, keys in asked.items() if all(said[key] == before[key] for key in keys)}
         self._recounts.sure({place: since for place, since in doubted.items() if place in still})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, literal, or_, select
 
 from app.models import ConversationTotal, DailyRollup, Model, Token
 from app.protocol.limit import Rule, Span
@@ -36,6 +36,11 @@ class Spent:
     def _ask(self, wanted: Select[int]) -> int:
         with self._engine.connect() as connection:
             return int(connection.scalar(wanted) or 0)
+
+
+def told(connection: Connection, queries: Queries) -> dict[str, int]:
+    """Return the nano-dollars spent under each key."""
+    return {key: int(connection.scalar(query) or 0) for key, query in queries.items()}
 
 
 def under(rule: Rule, span: Span) -> Select[int]:

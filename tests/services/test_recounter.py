@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import select
 
+from app import models
 from app.extensions import db
 from app.models.base import utcnow
 from app.protocol.call import Call, Caller
@@ -12,6 +14,7 @@ from app.protocol.envelope import parse
 from app.protocol.limit import Measure
 from app.protocol.price import Price, Rates, Tariff
 from app.protocol.record import End
+from app.protocol.usage import UNKNOWN
 from app.services import allowances, posting, shared_recounts
 from app.services.counters import Counters
 from app.services.limits import Limits
@@ -50,17 +53,30 @@ class Worker:
         body = parse(b'{"model":"m","input":"x","max_output_tokens":500}')
         caller = Caller(self.user, 1, "mark", rules=self.rules)
         endpoint = BY_NAME["responses.create"]
-        call = Call(id=f"{number:032x}", request_id="r", endpoint=endpoint, caller=caller, body=body, model="m")
+        call = Call(
+            id=f"{number:032x}", request_id="r", endpoint=endpoint, caller=caller, body=body, model="m", stores=True
+        )
         self.limits.acquire(call, conversation)
 
     def record(self, number, cost, **more):
         at = utcnow().timestamp()
         return record(number, cost=cost, user_id=self.user, at=at, conversation="c" * 32, **more)
 
-    def end(self, number, cost):
-        done = self.record(number, cost)
+    def end(self, number, cost, **more):
+        done = self.record(number, cost, **more)
         self.limits.settle(done)
         self.keep(done)
+
+    def read(self, number, cost):
+        """Its owner reads how a call ended, after it was settled."""
+        with db.engine.begin() as connection:
+            mine = select(models.Record.__table__).where(models.Record.id == f"{number:032x}")
+            row = dict(connection.execute(mine).one()._mapping)
+            posting.move(connection, [(row, row | {"cost_nanos": cost})])
+        done = self.record(number, cost)
+        self.recounter.doubt([done])
+        self.limits.complete(done)
+        settle(self)
 
     def keep(self, *records):
         with db.engine.begin() as connection:
@@ -102,7 +118,7 @@ def hire(request, client, alice):  # noqa: F811
 
 def settle(worker):
     if isinstance(worker.counters, SharedCounters):
-        worker.counters._give_back()
+        worker.counters._givings.give_back()
 
 
 def again(worker):
@@ -202,3 +218,33 @@ def test_the_pen_says_what_a_dead_worker_left(hire, tmp_path):
         eventually(lambda: not list((tmp_path / "journal").glob("*.journal")))
     one.look()
     assert one.used() == 500_100
+
+
+def test_what_a_call_cost_after_all_holds_whoever_looks_meanwhile(hire):
+    one = hire()
+    one.begin(1)
+    one.end(1, 1000, usage=UNKNOWN.at_least(input=1, output=1))
+    settle(one)
+    one.recounter.doubt([one.record(1, 1000)])
+    one.look(lambda: one.read(1, 100))
+    assert one.used() == 100
+    again(one)
+    one.look()
+    assert one.used() == 100
+
+
+def test_what_a_reservation_made_up_for_is_found_once_that_is_gone(hire):
+    one = hire()
+    one.begin(1)
+    one.end(1, None, usage=UNKNOWN)
+    settle(one)
+    dead = one.record(2, 70, end=End.ABORTED)
+    one.keep(dead)
+    one.recounter.doubt([dead])
+    one.look()
+    assert one.used() == 500_000
+    one.read(1, 100)
+    assert one.used() == 100
+    again(one)
+    one.look()
+    assert one.used() == 170
