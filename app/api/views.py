@@ -114,12 +114,13 @@ def _body(endpoint: Endpoint, visit: Visit, settings: Settings) -> Envelope | No
 
 
 def _model(endpoint: Endpoint, body: Envelope | None) -> str:
+    """Return the model's name, which every database can keep. Raises ``RelayError``."""
     if not endpoint.needs_model or body is None:
         return ""
     model = body.text("model")
     if not model:
         raise RelayError(Problem.MISSING_PARAMETER, "You must provide a 'model'.", param="model")
-    if len(model) > NAME_LONGEST or not model.isprintable():  # it would be kept in memory, and in each database
+    if len(model) > NAME_LONGEST or not model.isprintable():  # no provider has such a name
         raise RelayError(Problem.MODEL_NOT_FOUND, "No model has a name like this one.", param="model")
     return model
 

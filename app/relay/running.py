@@ -59,7 +59,7 @@ def _told(live: Live, trace: Trace) -> Running:
         user_id=call.caller.user_id,
         token_id=call.caller.token_id,
         endpoint=call.endpoint.name,
-        model=call.model[:200],
+        model=call.model,
         stream=call.stream,
         upstream_id=None if trace.place is None else trace.place.upstream_id,
         events=trace.events,

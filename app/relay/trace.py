@@ -157,7 +157,7 @@ class Trace:
             token_id=call.caller.token_id,
             endpoint=call.endpoint.name,
             protocol=call.endpoint.protocol,
-            model=call.model[:200],
+            model=call.model,
             stream=call.stream,
             status=DIED_STATUS,
             end=End.ABORTED,

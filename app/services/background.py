@@ -12,7 +12,8 @@ from app.protocol.endpoints import ObjectKind
 from app.protocol.usage import Usage, UsageState
 from app.services import posting
 
-GUESSES = (UsageState.UNKNOWN.value, UsageState.ESTIMATED.value, UsageState.PARTIAL.value)
+GUESSED = (UsageState.UNKNOWN.value, UsageState.ESTIMATED.value, UsageState.PARTIAL.value)
+"""What gives way to a provider's report; to another guess only what is unknown does."""
 
 
 def complete(
@@ -39,7 +40,8 @@ def complete(
         )
         .scalar_subquery()
     )
-    unsettled = Record.usage_state.in_(GUESSES if usage.state is UsageState.REPORTED else GUESSES[:1])
+    giving_way = GUESSED if usage.state is UsageState.REPORTED else (UsageState.UNKNOWN.value,)
+    unsettled = Record.usage_state.in_(giving_way)
     row = connection.execute(select(Record.__table__).where(Record.id == made_by, unsettled)).first()
     if row is None:
         return None

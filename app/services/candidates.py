@@ -103,7 +103,7 @@ class Candidates:
             for candidate in tier.members:
                 if candidate.upstream.id == upstream_id:
                     return candidate.model
-        message = f"The model '{call.model[:200]}' can't continue an object that another provider keeps."
+        message = f"The model '{call.model}' can't continue an object that another provider keeps."
         raise RelayError(Problem.MODEL_NOT_FOUND, message, param="model")
 
     def _entry(self, call: Call) -> ModelEntry:
@@ -166,7 +166,7 @@ def _in_tiers(candidates: Iterable[Candidate], *, keeping: bool = False) -> list
 
 
 def _unknown_model(model: str) -> str:
-    return f"The model '{model[:200]}' does not exist or you do not have access to it."
+    return f"The model '{model}' does not exist or you do not have access to it."
 
 
 def _elsewhere(entry: ModelEntry, call: Call) -> str:
@@ -174,4 +174,4 @@ def _elsewhere(entry: ModelEntry, call: Call) -> str:
     paths = [e.path for e in ENDPOINTS if e.needs_model and any(serves(route, e) for route in entry.routes)]
     if not paths:
         return _unknown_model(call.model)
-    return f"The model '{call.model[:200]}' is not available on {call.endpoint.path}; it is on {', '.join(paths)}."
+    return f"The model '{call.model}' is not available on {call.endpoint.path}; it is on {', '.join(paths)}."

@@ -166,7 +166,7 @@ def _amounts(call: Call, dearest: int, prices: tuple[Price, ...], now: float) ->
     rates = price.rates(guess) if price is not None else None
     paid = cost(rates, guess) if rates is not None else None
     if paid is None:
-        message = f"The model '{call.model[:200]}' has no price, so it can't be used under a limit of money."
+        message = f"The model '{call.model}' has no price, so it can't be used under a limit of money."
         raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
     return 1, 1, counted(guess), paid
 

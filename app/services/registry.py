@@ -79,7 +79,7 @@ class Registry:
                 "object_id": object_id,
                 "user_id": call.caller.user_id,
                 "call_id": call.id,
-                "model": call.model[:200],
+                "model": call.model,
                 "created_at": utcnow(),
             }
             for kind, object_id in dict.fromkeys(ids)

@@ -107,7 +107,7 @@ def code_of(error: Mapping[str, Any]) -> str:
 
 
 def _no_such_model(model: str) -> Verdict:
-    message = f"The model '{model[:200]}' does not exist or you do not have access to it."
+    message = f"The model '{model}' does not exist or you do not have access to it."
     told = RelayError(Problem.MODEL_NOT_FOUND, message, param="model")
     return Verdict(scope=Scope.ROUTE, reason="model_not_found", told=told, at_once=True)
 
