@@ -108,10 +108,6 @@ def test_a_tokens_list_hides_a_model_as_if_it_were_not_there():
     assert targets("gpt", models=("gpt",)) == targets("gpt")
 
 
-def test_a_long_name_is_cut_where_it_is_shown():
-    assert len(refusal(ROUTER, a_call("x" * 100_000)).message) < 300
-
-
 def test_a_continuation_goes_to_the_place_of_what_it_continues_under_its_name_there():
     there = place(1, 11)
     offer = offered(ROUTER, a_call("gpt"), place=there)
