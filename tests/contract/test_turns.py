@@ -124,11 +124,12 @@ def test_what_is_out_for_longer_is_told_at_once(house, sim):
 def test_it_waits_for_its_account_that_is_back_soon(house, sim, ask):
     first, _, _ = ask([QUESTION])
     plan(sim, "status=429,retry_after=1", times=1)
+    refused_at = time.monotonic()
     ask([GO_ON], model=ALONE)
-    since, sent_at = sim.count(), time.monotonic()
+    since = sim.count()
     answer, _, tries = ask([QUESTION, *first.json()["output"], GO_ON])
     assert (answer.status, tries, asked(sim, since)) == (200, [""], ["bad"])
-    assert time.monotonic() - sent_at > 0.3
+    assert time.monotonic() - refused_at >= 1
 
 
 def test_another_account_goes_on_without_it_and_stays(house, sim, ask):
