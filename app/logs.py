@@ -8,7 +8,6 @@ from contextlib import suppress
 from select import POLLOUT
 from typing import Any, BinaryIO, cast
 
-import gevent
 import msgspec
 import structlog
 from gevent.monkey import get_original
@@ -16,15 +15,12 @@ from gevent.monkey import get_original
 _poll = get_original("select", "poll")
 """The kernel's own: gevent's lets others run meanwhile, and lines are also written where nobody else may run."""
 VALUE_MAX = 200
-FLUSH_S = 0.1
 EVENTS: dict[str, int] = {}
 """How many lines of each event this process has logged."""
 LISTENERS: list[Callable[[Mapping[str, Any]], None]] = []
 """Called with each event of this process, but not with the lines of calls."""
 TRACE_MAX = 3000
 """Of a trace its end is kept: it says most, and a line must fit into what a pipe takes at once (PIPE_BUF)."""
-LINES_MAX = 20_000
-"""Lines that may wait; more are dropped and counted, for a log that nobody takes must not stop the relay."""
 
 
 def configure() -> None:
@@ -67,44 +63,6 @@ class Out:
 
     def flush(self) -> None:
         """Nothing waits."""
-
-
-class CallLog:
-    """The lines of calls, written together and aside: a line for each would cost more than what it tells of."""
-
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-        self._dropped = 0
-
-    def start(self) -> None:
-        """Begin to write, in this worker's hub."""
-        gevent.spawn(self._write_for_ever)
-
-    def add(self, told: msgspec.Struct) -> None:
-        """Write a line soon."""
-        if len(self._lines) < LINES_MAX:
-            self._lines.append(msgspec.json.encode(told))
-        else:
-            self._dropped += 1
-
-    def flush(self) -> None:
-        """Write what waits, now."""
-        lines, self._lines = self._lines, []
-        if self._dropped:
-            lines.append(msgspec.json.encode({"event": "log_lines_dropped", "count": self._dropped}))
-            self._dropped = 0
-        if lines:
-            try:
-                sys.stdout.buffer.write(b"\n".join((*lines, b"")))
-                sys.stdout.buffer.flush()
-            except OSError:  # a full disk
-                self._dropped += len(lines)
-
-    def _write_for_ever(self) -> None:
-        while True:
-            gevent.sleep(FLUSH_S)
-            if self._lines:
-                gevent.get_hub().threadpool.apply(self.flush)
 
 
 def _count(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

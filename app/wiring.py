@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.api import Machinery
-from app.logs import CallLog
 from app.protocol.call import Place
 from app.protocol.record import Record
 from app.relay.attempt import Attempts, Limits
@@ -29,6 +28,7 @@ from app.services.alerts import Alerts
 from app.services.batch import Writer
 from app.services.beginnings import UnderWay
 from app.services.board import Alone, Board
+from app.services.call_log import CallLog
 from app.services.callers import Callers
 from app.services.choosing import Choice, Signs
 from app.services.codex_accounts import KIND as CODEX
@@ -139,13 +139,14 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     vault = Vault(settings.vault_keys.get_secret_value().replace(",", " ").split())
     directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
     egress = Egress(settings)
-    scribe = Scribe(Writer(engine))
+    calls = CallLog()
+    scribe = Scribe(Writer(engine, calls))
     pen = Pen(engine, Journal(settings.data_dir / "journal"), scribe.write)
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     directory.on_cut = watch.stop
     room = Room(watch.live)
     drain = Drain(watch, room, drain_s=settings.drain_s)
-    meter, traces, calls = Meter(), Traces(directory), CallLog()
+    meter, traces = Meter(), Traces(directory)
     counters, recounts, board = _sharing(settings)
     recounter, spent = Recounter(engine, directory, recounts), Spent(engine)
     pen.uncounted = recounter.doubt
@@ -159,7 +160,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     relay = Relay(
         registry=Registry(engine, pen, directory),
         router=router,
-        ledger=Ledger(engine, pen, calls, directory, limits, listeners=_listeners(settings, meter, traces)),
+        ledger=Ledger(engine, pen, directory, limits, listeners=_listeners(settings, meter, traces)),
         limits=limits,
         connector=Connector(attempts, accounts, unread, attempts_max=settings.attempts_max),
         watch=watch,

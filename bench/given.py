@@ -13,6 +13,7 @@ from app.protocol.call import Call, Caller, Place
 from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
 from app.protocol.headers import to_upstream
+from app.protocol.record import Record, line_of
 from app.services.journal import Journal
 from app.services.shared_counters import SharedCounters
 
@@ -118,7 +119,10 @@ class Opening:
     """A ledger that keeps beginnings in a journal."""
 
     def __init__(self, journal: Journal) -> None:
-        self.open = journal.open
+        self._journal = journal
+
+    def open(self, record: Record) -> None:
+        self._journal.open(record.id, line_of(record))
 
 
 class Granted(SharedCounters):

@@ -33,7 +33,7 @@ from app.protocol.envelope import parse  # noqa: E402
 from app.protocol.headers import to_client, to_upstream  # noqa: E402
 from app.protocol.limit import Measure, Rule  # noqa: E402
 from app.protocol.price import Price, Rates, Tariff, bill  # noqa: E402
-from app.protocol.record import End, Record  # noqa: E402
+from app.protocol.record import End, Record, line_of  # noqa: E402
 from app.protocol.story import STORIES  # noqa: E402
 from app.protocol.usage import from_object  # noqa: E402
 from app.relay.answer import Answer  # noqa: E402
@@ -149,7 +149,7 @@ def records(folder: Path, small: bytes) -> Iterator[tuple[str, Station]]:
     kept, journal = Nowhere(), Journal(folder)
     Trace(call("chat.create", small), kept).settle(End.COMPLETED, status=200)
     trace = Trace(call("chat.create", small), Opening(journal))
-    yield "journal.append", lambda: journal.append(kept.last)
+    yield "journal.append", lambda: journal.append(kept.last.id, line_of(kept.last))
     yield "trace.begin: a line when a call begins", trace.begin
     rates = Rates(input=1_250_000_000, cache_read=125_000_000, output=10_000_000_000)
     price = Price(1, 0.0, Tariff(rates))

@@ -102,6 +102,28 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attempts[-1].credential_id if self.attempts else None
 
 
+def line_of(record: Record) -> bytes:
+    """Return a record as one line of JSON."""
+    try:
+        return msgspec.json.encode(record) + b"\n"
+    except RecursionError:  # what an upstream told of usage is nested deeper than anybody writes
+        without = msgspec.structs.replace(record, usage=msgspec.structs.replace(record.usage, raw=None))
+        return msgspec.json.encode(without) + b"\n"
+
+
+def read(line: bytes) -> Record:
+    """Return the record of a line. Raises ``msgspec.DecodeError`` (``ValidationError`` among them)."""
+    return _decoder.decode(line)
+
+
+def read_all(lines: bytes) -> list[Record]:
+    """Return the records of lines. Raises as ``read`` does."""
+    return _decoder.decode_lines(lines)
+
+
 def moment(seconds: float) -> datetime:
     """Return a record's ``at`` as an aware date."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+_decoder = msgspec.json.Decoder(Record)

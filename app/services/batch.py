@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.models import OwnedObject
 from app.protocol import record as values
+from app.services.call_log import CallLog
 from app.services.posting import Row, post
 from app.services.rows import crossed, insert_once
 
@@ -23,21 +24,22 @@ _OWNED = cast("Table", OwnedObject.__table__)
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Rows of the registry, which stay as they are where they exist, and records.
+    """Rows of the registry, which stay as they are where they exist, and records, as the journal's lines.
 
     ``again`` tells that some of the records may be there already, and those change nothing.
     """
 
     claims: list[Row]
-    notes: list[values.Record]
+    notes: bytes = b""
     again: bool = False
 
 
 class Writer:
-    """Writes batches into one database."""
+    """Writes batches into one database, and a line of the log for each record that it sees for the first time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, calls: CallLog) -> None:
         self._engine = engine
+        self._calls = calls
         self._counts = engine.dialect.name != "mysql"  # which counts a row that stays as it was like a new one
 
     def write(self, batch: Batch) -> bool:
@@ -45,25 +47,32 @@ class Writer:
 
         Raises what the database raises, and ``gevent.Timeout``.
         """
+        notes = values.read_all(batch.notes)
+        if not batch.again:
+            self._calls.add(notes)
         for _ in range(CROSSINGS_MAX):
             try:
-                return self._transaction(batch)
+                return self._transaction(batch.claims, notes, again=batch.again)
             except OperationalError as error:
                 if not crossed(error):
                     raise
-        return self._transaction(batch)
+        return self._transaction(batch.claims, notes, again=batch.again)
 
-    def _transaction(self, batch: Batch) -> bool:
-        claims = batch.claims
+    def _transaction(self, claims: list[Row], notes: list[values.Record], *, again: bool) -> bool:
         with gevent.Timeout(COMMIT_S), self._engine.begin() as connection:
             made = insert_once(connection, _OWNED, CLAIM, [tuple(row[name] for name in CLAIM) for row in claims])
-            if batch.notes:
-                post(connection, batch.notes, again=batch.again)
+            if notes:
+                post(connection, notes, again=again)
         return made == len(claims) and (self._counts or not claims)
 
     def forked(self) -> None:
         """This is another process now, which has no part in its parent's connections."""
         self._engine.dispose(close=False)
+        self._calls.start()
+
+    def leaves(self) -> None:
+        """This process is about to end."""
+        self._calls.flush()
 
     def about_to_fork(self) -> None:
         """Leave no connection open that a child would inherit."""

@@ -18,11 +18,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from app.protocol.record import Record
+from app.protocol.record import Record, read
 
 SEGMENT_MAX = 4 * 1024 * 1024
 REPLAY_AT_ONCE = 500
-_decoder = msgspec.json.Decoder(Record)
 log = structlog.get_logger()
 
 
@@ -63,7 +62,7 @@ class Segment:
         with self.path.open("rb") as lines:
             for line in lines:
                 with suppress(msgspec.DecodeError, msgspec.ValidationError):
-                    portion.append(_decoder.decode(line))
+                    portion.append(read(line))
                 if len(portion) >= REPLAY_AT_ONCE:
                     yield portion
                     portion = []
@@ -91,23 +90,24 @@ class Journal:
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._number = 0
         self._current: Segment | None = None
-        self._open: dict[str, Record] = {}
+        self._open: dict[str, bytes] = {}
+        """The lines of calls that have begun and not ended, by their ids."""
         self._refused: set[str] = set()
         """Workers whose segments can't be opened, which was told."""
         self.waiting: list[Segment] = []
         self.orphans: list[list[Segment]] = []
 
-    def open(self, record: Record) -> None:
+    def open(self, call_id: str, line: bytes) -> None:
         """Keep that a call has begun. Raises ``OSError``."""
         current = self._current or self._begin()
-        self._open[record.id] = record
-        current.append(_line(record))
+        self._open[call_id] = line
+        current.append(line)
 
-    def append(self, record: Record) -> None:
+    def append(self, call_id: str, line: bytes) -> None:
         """Keep the record of a call that ended; from here on a kill can't lose it. Raises ``OSError``."""
         current = self._current or self._begin()
-        self._open.pop(record.id, None)
-        current.append(_line(record))
+        self._open.pop(call_id, None)
+        current.append(line)
 
     def rotate(self, *, at: int = SEGMENT_MAX) -> Segment | None:
         """Close the current segment for writing and return it, if ``at`` bytes have come to it.
@@ -184,7 +184,7 @@ class Journal:
         fcntl.flock(handle, fcntl.LOCK_EX)
         segment = Segment(path, handle)
         try:
-            segment.append(b"".join(map(_line, self._open.values())))
+            segment.append(b"".join(self._open.values()))
         except OSError:
             segment.remove()
             raise
@@ -204,10 +204,6 @@ def unopened(directory: Path) -> list[str]:
         except OSError as error:
             reasons.append(f"{path}: {error.strerror}")
     return reasons
-
-
-def _line(record: Record) -> bytes:
-    return msgspec.json.encode(record) + b"\n"
 
 
 def _lock_all(paths: list[Path]) -> list[Segment]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import gevent
 import msgspec
@@ -11,7 +10,6 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.logs import CallLog
 from app.protocol import record as values
 from app.protocol.call import Caller
 from app.protocol.endpoints import BY_NAME, Kind
@@ -26,26 +24,6 @@ from app.services.pen import Pen
 log = structlog.get_logger()
 
 
-class CallLine(msgspec.Struct, tag_field="event", tag="call", frozen=True):
-    """What the log tells of one call."""
-
-    timestamp: datetime
-    call: str
-    request_id: str
-    user: int
-    token: int
-    endpoint: str
-    model: str
-    upstream: int | None
-    status: int
-    end: values.End
-    reason: str
-    first_byte_ms: int | None
-    total_ms: int
-    input: int | None
-    output: int | None
-
-
 class Ledger:
     """Writes through the pen."""
 
@@ -53,7 +31,6 @@ class Ledger:
         self,
         engine: Engine,
         pen: Pen,
-        calls: CallLog,
         directory: Directory,
         limits: Limits,
         *,
@@ -61,7 +38,6 @@ class Ledger:
     ) -> None:
         self._engine = engine
         self._pen = pen
-        self._calls = calls
         self._directory = directory
         self._limits = limits
         self._listeners = tuple(listeners)
@@ -84,7 +60,6 @@ class Ledger:
         record = self._billed(record)
         self._limits.settle(record)
         self._pen.note(record)
-        self._calls.add(_line(record))
         for listen in self._listeners:
             listen(record)
 
@@ -127,23 +102,3 @@ class Ledger:
         if done is not None:
             self._pen.uncounted([done])  # first: what its reservation has made up for so far may be missing then
             self._limits.complete(done)
-
-
-def _line(record: values.Record) -> CallLine:
-    return CallLine(
-        timestamp=values.moment(record.at),
-        call=record.id,
-        request_id=record.request_id,
-        user=record.user_id,
-        token=record.token_id,
-        endpoint=record.endpoint,
-        model=record.model,
-        upstream=record.attempts[-1].upstream_id if record.attempts else None,
-        status=record.status,
-        end=record.end,
-        reason=record.reason,
-        first_byte_ms=record.first_byte_ms,
-        total_ms=record.total_ms,
-        input=record.usage.input,
-        output=record.usage.output,
-    )

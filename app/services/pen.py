@@ -53,10 +53,10 @@ class Pen:
         self._journal = journal
         self._commit = write
         self._claims: list[_Claim] = []
-        self._notes: list[values.Record] = []
+        self._notes: list[bytes] = []  # lines: a record's many parts would fill the processor's caches until then
         self._wake = Event()
         self.writing = RLock()  # who holds it knows that nothing is committed meanwhile
-        self._unkept: set[str] = set()  # records that stand in memory alone: the journal had no room
+        self._unkept: set[bytes] = set()  # lines that stand in memory alone: the journal had no room
         self._ill = False
         self._disk_full = False
         self._synced = self._adopted = self._noted = 0.0
@@ -86,20 +86,18 @@ class Pen:
 
     def open(self, record: values.Record) -> None:
         """Keep that a call has begun, so that it leaves a record even if this worker dies; ``note`` closes it."""
-        self._write_down(self._journal.open, record)
+        self._write_down(self._journal.open, record.id, values.line_of(record))
 
     def note(self, record: values.Record) -> None:
         """Keep a record: in the journal at once, in the database soon."""
-        self._notes.append(record)
-        self._append(record)
+        line = values.line_of(record)
+        self._notes.append(line)
+        if not self._write_down(self._journal.append, record.id, line):
+            self._unkept.add(line)
 
-    def _append(self, record: values.Record) -> None:
-        kept = self._write_down(self._journal.append, record)
-        (self._unkept.discard if kept else self._unkept.add)(record.id)
-
-    def _write_down(self, how: Callable[[values.Record], None], record: values.Record) -> bool:
+    def _write_down(self, how: Callable[[str, bytes], None], call_id: str, line: bytes) -> bool:
         try:
-            how(record)
+            how(call_id, line)
             self._disk_full = False
         except OSError as error:
             self._disk_full = True
@@ -118,7 +116,7 @@ class Pen:
     @property
     def noted(self) -> Sequence[values.Record]:
         """The records that wait to be committed."""
-        return self._notes
+        return values.read_all(b"".join(self._notes))
 
     @property
     def claims(self) -> bool:
@@ -173,7 +171,7 @@ class Pen:
 
     def _write_batch(self) -> None:
         claims, self._claims = self._claims[:BATCH_MAX], self._claims[BATCH_MAX:]
-        notes: list[values.Record] = []
+        notes: list[bytes] = []
         now = time.monotonic()
         if not claims or now - self._noted >= NOTE_S:
             self._noted = now
@@ -187,14 +185,14 @@ class Pen:
             self._notes = notes + self._notes
             self._failed(error, claims, grown)
             return
-        self._unkept.difference_update(note.id for note in notes)
+        self._unkept.difference_update(notes)
         if grown:
             grown.remove()
 
-    def _commit_batch(self, claims: list[_Claim], notes: list[values.Record], *, again: bool = False) -> None:
+    def _commit_batch(self, claims: list[_Claim], notes: list[bytes], *, again: bool = False) -> None:
         """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
         try:
-            all_new = self._commit(Batch([row for claim in claims for row in claim.rows], notes, again))
+            all_new = self._commit(Batch([row for claim in claims for row in claim.rows], b"".join(notes), again))
         except REFUSED:
             for claim in claims:
                 self._commit_claim(claim)
@@ -206,16 +204,16 @@ class Pen:
 
     def _commit_claim(self, claim: _Claim) -> None:
         try:
-            claim.done.set(self._commit(Batch(claim.rows, [])))
+            claim.done.set(self._commit(Batch(claim.rows)))
         except REFUSED as error:
             log.error("claim_refused", error=type(error).__name__)
             claim.done.set_exception(Unavailable())
 
-    def _commit_note(self, note: values.Record) -> None:
+    def _commit_note(self, note: bytes) -> None:
         try:
-            self._commit(Batch([], [note], again=True))
+            self._commit(Batch([], note, again=True))
         except REFUSED as error:
-            log.error("record_refused", call=note.id, error=type(error).__name__)
+            log.error("record_refused", call=values.read(note).id, error=type(error).__name__)
 
     def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:
         """Tell those who wait; the records stay in the journal, and those that it has leave the memory."""
@@ -225,10 +223,11 @@ class Pen:
         for claim in claims:
             if not claim.done.ready():
                 claim.done.set_exception(Unavailable())
-        for note in [note for note in self._notes if note.id in self._unkept]:
-            self._append(note)
+        for note in [note for note in self._notes if note in self._unkept]:
+            if self._write_down(self._journal.append, values.read(note).id, note):
+                self._unkept.discard(note)
         self._journal.waiting += [segment for segment in (grown, self._journal.rotate(at=0)) if segment]
-        self._notes = [note for note in self._notes if self._journal.stays or note.id in self._unkept]
+        self._notes = [note for note in self._notes if self._journal.stays or note in self._unkept]
 
     def _recover(self) -> None:
         """Ask once whether the database is back; the loop comes round again."""
@@ -277,5 +276,5 @@ class Pen:
 
     def _commit_late(self, notes: list[values.Record]) -> None:
         """Bring in what waited in a journal; a count that began meanwhile could not know of it."""
-        self._commit_batch([], notes, again=True)
+        self._commit_batch([], [values.line_of(note) for note in notes], again=True)
         self.uncounted(notes)

@@ -24,6 +24,7 @@ from app.services.batch import COMMIT_S, Batch, Writer
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 """What a worker or its whole group may be sent; for a scribe only the end of its line counts."""
+LEAVE_S = 2
 _SIZE = 4  # bytes that say how long a message is
 _decoder = msgspec.msgpack.Decoder(Batch)
 log = structlog.get_logger()
@@ -63,12 +64,10 @@ class Scribe:
         """
         if self._line is None or self._busy:
             return self._writer.write(batch)
-        try:
-            message = msgspec.msgpack.encode(batch)
-        except (OverflowError, ValueError, RecursionError):  # an upstream's number of more than 64 bits, say
-            return self._writer.write(batch)
         self._busy = True
-        asked = gevent.spawn(self._ask, self._line, message)  # it waits for the answer although nobody else may
+        asked = gevent.spawn(
+            self._ask, self._line, msgspec.msgpack.encode(batch)
+        )  # it waits for the answer although nobody else may
         with gevent.Timeout(COMMIT_S):
             made: bool | None = asked.get()
         if made is None:
@@ -102,6 +101,8 @@ def _live(writer: Writer, line: BufferedRWPair) -> None:
         writer.forked()
         while message := _receive(line):
             _send(line, msgspec.msgpack.encode(_outcome(writer, message)))
+        signal.alarm(LEAVE_S)  # a log that nobody takes keeps nobody here
+        writer.leaves()
         code = 0
     finally:
         os._exit(code)

@@ -1,5 +1,6 @@
 """A worker's scribe: what it writes, and that nobody misses anything when it is slow, killed, or its worker is."""
 
+import fcntl
 import os
 import signal
 from contextlib import contextmanager
@@ -40,6 +41,11 @@ def chat(house):
     answer = house.post("/v1/chat/completions", CHAT)
     assert answer.status == 200
     return answer.headers["x-request-id"]
+
+
+def calls(house):
+    """The calls that the log has a line for."""
+    return [line["request_id"] for line in house.lines() if line["event"] == "call"]
 
 
 def respond(house):
@@ -138,3 +144,32 @@ def test_nothing_is_left_behind_by_a_stop(provider, tmp_path):
         until(lambda: gone(scribe))
         house.record(last)
         assert not list((tmp_path / "journal").glob("*")), "all of it is in the database"
+
+
+def test_each_call_is_one_line_of_the_log_whoever_writes_its_record(provider, tmp_path):
+    with house_of_one(provider, tmp_path) as house:
+        made = [chat(house) for _ in range(5)]
+        until(lambda: calls(house) == made)
+        (scribe,) = scribes(house)
+        os.kill(scribe, signal.SIGKILL)
+        until(lambda: gone(scribe))
+        made += [chat(house) for _ in range(5)]
+        house.process.terminate()
+        house.process.wait(30)
+        assert calls(house) == made
+
+
+def test_a_log_that_nobody_takes_keeps_neither_a_call_nor_a_scribe(provider, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pipe.open("rb+", buffering=0) as held:
+        fcntl.fcntl(held, fcntl.F_SETPIPE_SZ, 4096)
+        into_it = ("sh", "-c", 'exec "$@" >"$0"', str(pipe))
+        with house_of_one(provider, tmp_path, behind=into_it) as house:
+            for _ in range(40):
+                last = chat(house)
+            house.record(last)
+            (scribe,) = scribes(house)
+            house.process.terminate()
+            house.process.wait(30)
+            until(lambda: gone(scribe))

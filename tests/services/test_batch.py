@@ -8,7 +8,9 @@ from sqlalchemy import insert, select, text, update
 
 from app.extensions import db
 from app.models import Meta, Record, Rollup
+from app.protocol.record import line_of
 from app.services.batch import Batch, Writer
+from app.services.call_log import CallLog
 from app.services.posting import post
 from tests import databases
 from tests.live import until
@@ -18,10 +20,10 @@ from tests.services.writing import record
 @pytest.mark.parametrize("database_kind", ["postgresql", "mysql"], indirect=True)
 def test_a_commit_that_meets_another_crosswise_is_tried_again(ctx):
     """The other holds a sum that ours wants, and then wants the record that ours holds: one of them must go back."""
-    writer = Writer(db.engine)
+    writer = Writer(db.engine, CallLog())
     first, ours = record(1), record(2)
-    writer.write(Batch([], [first]))
-    with beside(lambda: writer.write(Batch([], [ours]))) as start, db.engine.connect() as connection:
+    writer.write(Batch([], line_of(first)))
+    with beside(lambda: writer.write(Batch([], line_of(ours)))) as start, db.engine.connect() as connection:
         # The database takes back who has done less, or who began to wait first: both are ours.
         connection.execute(insert(Meta), [{"name": f"weight-{n}", "value": n} for n in range(100)])
         connection.execute(update(Rollup).values(requests=Rollup.requests + 1))

@@ -10,7 +10,7 @@ from app.services.journal import Journal
 from tests.faults.disks import disk
 from tests.services.test_journal import all_records, files
 from tests.services.test_pen import eventually, ids, rows  # noqa: F401
-from tests.services.writing import away, record, writing
+from tests.services.writing import away, record, told, writing
 
 
 @pytest.fixture
@@ -25,18 +25,18 @@ def write_until_full(journal):
     kept = []
     with pytest.raises(OSError, match=r"disk is full|No space left"):
         for n in range(100, 200):
-            journal.append(record(n))
+            journal.append(*told(record(n)))
             kept.append(record(n))
     return kept
 
 
 def test_a_line_that_did_not_fit_spoils_none_that_comes_after_it(small):
     journal = Journal(small.folder / "journal")
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     small.fill()
     kept = write_until_full(journal)
     small.clear()
-    journal.append(record(2))
+    journal.append(*told(record(2)))
     segment = journal.rotate(at=0)
     assert all_records(segment) == [record(1), *kept, record(2)]
     segment.remove()
@@ -44,8 +44,8 @@ def test_a_line_that_did_not_fit_spoils_none_that_comes_after_it(small):
 
 def test_a_segment_stays_the_current_one_while_there_is_no_room_for_the_next(small):
     journal = Journal(small.folder / "journal")
-    journal.open(record(1, end=End.ABORTED))
-    journal.append(record(2))
+    journal.open(*told(record(1, end=End.ABORTED)))
+    journal.append(*told(record(2)))
     small.fill()
     assert journal.rotate(at=0) is None
     assert len(files(small.folder / "journal")) == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.protocol.record import End
 from app.services.journal import REPLAY_AT_ONCE, Journal
-from tests.services.writing import record
+from tests.services.writing import record, told
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -24,10 +24,10 @@ import sys, time
 from pathlib import Path
 from app.protocol.record import End
 from app.services.journal import Journal
-from tests.services.writing import record
+from tests.services.writing import record, told
 journal = Journal(Path(sys.argv[1]))
 for n in range(int(sys.argv[2])):
-    journal.append(record(n))
+    journal.append(*told(record(n)))
 print("written", flush=True)
 time.sleep(60)
 """
@@ -79,7 +79,7 @@ def test_what_is_appended_comes_back_as_it_was(folder):
     journal = Journal(folder)
     kept = [record(n, model="模型\n" * n) for n in range(5)]
     for entry in kept:
-        journal.append(entry)
+        journal.append(*told(entry))
     segment = journal.rotate(at=0)
     assert all_records(segment) == kept
     assert files(folder)[0].stat().st_mode & 0o777 == 0o600
@@ -178,14 +178,14 @@ def test_another_users_segment_is_passed_over(folder):
 def test_the_next_segment_begins_with_the_calls_that_are_open(folder):
     journal = Journal(folder)
     for number in (1, 2):
-        journal.open(record(number, end=End.ABORTED))
-    journal.append(record(1))
+        journal.open(*told(record(number, end=End.ABORTED)))
+    journal.append(*told(record(1)))
     first = journal.rotate(at=0)
     assert [entry.id for entry in all_records(first)] == [record(n).id for n in (1, 2, 1)]
     first.remove()
     assert [each.read_bytes().count(b"\n") for each in files(folder)] == [1]
     assert journal.rotate(at=1) is None, "what is only carried along is no reason for another segment"
-    journal.append(record(2))
+    journal.append(*told(record(2)))
     assert [entry.end for entry in all_records(journal.rotate(at=0))] == [End.ABORTED, End.COMPLETED]
     assert files(folder) != []
     assert journal.size == 0
@@ -193,7 +193,7 @@ def test_the_next_segment_begins_with_the_calls_that_are_open(folder):
 
 def test_nobody_takes_over_ones_own_segments(folder):
     journal = Journal(folder)
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     journal.adopt()
     assert journal.waiting == []
     assert adopted(folder) == []
@@ -224,7 +224,7 @@ def test_junk_between_records_costs_no_record(folder):
 def test_a_long_segment_comes_in_portions(folder):
     journal = Journal(folder)
     for n in range(REPLAY_AT_ONCE + 1):
-        journal.append(record(n))
+        journal.append(*told(record(n)))
     segment = journal.rotate(at=0)
     assert [len(portion) for portion in segment.records()] == [REPLAY_AT_ONCE, 1]
     segment.remove()
@@ -233,12 +233,12 @@ def test_a_long_segment_comes_in_portions(folder):
 def test_a_segment_is_closed_when_it_has_grown_and_never_when_it_is_empty(folder):
     journal = Journal(folder)
     assert journal.rotate(at=0) is None
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     size = journal.size
     assert journal.rotate(at=size + 1) is None
     segment = journal.rotate(at=size)
     assert segment.size == size == segment.path.stat().st_size
-    journal.append(record(2))
+    journal.append(*told(record(2)))
     assert len(files(folder)) == 2
     segment.remove()
 
@@ -246,10 +246,10 @@ def test_a_segment_is_closed_when_it_has_grown_and_never_when_it_is_empty(folder
 def test_the_size_counts_what_is_not_yet_in_the_database(folder):
     journal = Journal(folder)
     assert journal.size == 0
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     one = journal.size
     journal.waiting.append(journal.rotate(at=0))
-    journal.append(record(2))
+    journal.append(*told(record(2)))
     assert journal.size == 2 * one
 
 
@@ -260,15 +260,15 @@ def test_a_directory_that_is_not_there_holds_nothing(folder):
 def test_a_disk_that_is_full_is_told(folder):
     """/dev/full refuses every write, as a full disk does."""
     journal = Journal(folder)
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     os.dup2(os.open("/dev/full", os.O_WRONLY), journal._current._handle)
     with pytest.raises(OSError, match="No space left"):
-        journal.append(record(2))
+        journal.append(*told(record(2)))
 
 
 def test_an_end_that_only_a_newer_release_knows_loses_no_record(folder):
     journal = Journal(folder)
-    journal.append(record(1))
+    journal.append(*told(record(1)))
     segment = journal.rotate(at=0)
     segment.path.write_text(segment.path.read_text().replace('"completed"', '"wandered_off"'))
     assert [(each.id, each.end) for each in all_records(segment)] == [(record(1).id, End.FAILED)]

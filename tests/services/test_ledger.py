@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select
 
 from app.extensions import db
-from app.logs import CallLog
 from app.models import Record
 from app.protocol.call import Caller
 from app.protocol.errors import Problem, RelayError
@@ -23,7 +22,7 @@ from app.services.limits import Limits
 from app.services.meter import Meter
 from app.services.snapshot import EMPTY, ModelEntry
 from app.services.spent import Spent
-from tests.services.writing import away, claim_row, record, writing
+from tests.services.writing import away, claim_row, record, told, writing
 
 pytestmark = pytest.mark.any_database
 USAGE = from_object({"input_tokens": 7, "output_tokens": 8})
@@ -48,7 +47,7 @@ def book(alice, bob, tmp_path):
         meter = Meter()
         yield SimpleNamespace(
             meter=meter,
-            ledger=Ledger(db.engine, pen, CallLog(), directory, limits, listeners=[meter.count]),
+            ledger=Ledger(db.engine, pen, directory, limits, listeners=[meter.count]),
             pen=pen,
             people=people,
             directory=directory,
@@ -102,7 +101,7 @@ def test_a_call_of_another_releases_endpoint_whose_worker_died_has_its_record_to
     """The release before takes over the journal of the one after, when that was tried and taken back."""
     dead = Journal(tmp_path / "journal")
     for n, endpoint in enumerate(("sounds.create", "responses.create")):
-        dead.open(record(n, endpoint=endpoint, end=End.ABORTED, usage=UNKNOWN, bytes_in=100))
+        dead.open(*told(record(n, endpoint=endpoint, end=End.ABORTED, usage=UNKNOWN, bytes_in=100)))
     dead.rotate(at=0).release()
     dead._current.release()
     book.pen._adopted = 0.0  # it looks now

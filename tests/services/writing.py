@@ -13,9 +13,10 @@ from sqlalchemy.engine import make_url
 
 from app.protocol.call import Call, Caller
 from app.protocol.endpoints import BY_NAME
-from app.protocol.record import Attempt, End, Record
+from app.protocol.record import Attempt, End, Record, line_of
 from app.protocol.usage import from_object
 from app.services.batch import Writer
+from app.services.call_log import CallLog
 from app.services.journal import Journal
 from app.services.pen import Pen
 from tests import databases
@@ -25,7 +26,7 @@ from tests import databases
 def writing(engine, directory: Path):
     """Yield a pen that writes."""
     gevent.get_hub().loop.update_now()  # as in `at_once`
-    pen = Pen(engine, Journal(directory), Writer(engine).write)
+    pen = Pen(engine, Journal(directory), Writer(engine, CallLog()).write)
     writer = gevent.spawn(pen._write_for_ever)
     try:
         yield pen
@@ -84,6 +85,11 @@ def record(number: int, **more) -> Record:
         ),
     }
     return Record(**fields | more)
+
+
+def told(entry: Record) -> tuple[str, bytes]:
+    """A record as a journal takes it."""
+    return entry.id, line_of(entry)
 
 
 def claim_row(object_id: str, user_id: int, **more) -> dict:
