@@ -11,6 +11,7 @@ from typing import Any
 
 from app.protocol.call import Call, Caller, Target
 from app.protocol.conversation import Conversation
+from app.protocol.record import Record
 from app.services.limits import NO_LIMITS
 
 _parts = app.extensions["realms.api"]
@@ -27,6 +28,13 @@ class _Nothing:
         pass
 
     open = settle = complete = claim = acquire
+
+
+class _Forgetful(_Nothing):
+    """A ledger that keeps nothing, but gives back what a call has reserved."""
+
+    def settle(self, record: Record) -> None:
+        _relay._limits.settle(record)  # noqa: SLF001
 
 
 class _Fixed:
@@ -71,7 +79,7 @@ def _without_limits() -> None:
 
 
 def _without_records() -> None:
-    _relay._ledger = _relay._tap._ledger = _Nothing()  # noqa: SLF001
+    _relay._ledger = _relay._tap._ledger = _Forgetful()  # noqa: SLF001
 
 
 def _without_claims() -> None:
