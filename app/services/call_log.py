@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from select import PIPE_BUF
 
 import gevent
 import msgspec
@@ -61,18 +63,29 @@ class CallLog:
         if self._dropped:
             lines.append(msgspec.json.encode({"event": "log_lines_dropped", "count": self._dropped}))
             self._dropped = 0
-        if lines:
+        for piece in _pieces(lines):
             try:
-                sys.stdout.buffer.write(b"\n".join((*lines, b"")))
-                sys.stdout.buffer.flush()
+                os.write(sys.stdout.fileno(), piece)
             except OSError:  # a full disk
-                self._dropped += len(lines)
+                self._dropped += piece.count(b"\n")
 
     def _write_for_ever(self) -> None:
         while True:
             gevent.sleep(FLUSH_S)
             if self._lines:
                 gevent.get_hub().threadpool.apply(self.flush)
+
+
+def _pieces(lines: list[bytes]) -> Iterator[bytes]:
+    """Yield lines together, each time as many as a pipe takes at once: other processes write into it too."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    if piece:
+        yield piece
 
 
 def _line(record: Record) -> CallLine:
