@@ -190,10 +190,11 @@ class Pen:
             grown.remove()
 
     def _commit_batch(self, claims: list[_Claim], notes: list[bytes], *, again: bool = False) -> None:
-        """Write it all in one transaction; where the database refuses one for what it is, each in its own."""
+        """Write it all in one transaction; where one can't be written for what it is, each in its own."""
         try:
             all_new = self._commit(Batch([row for claim in claims for row in claim.rows], b"".join(notes), again))
-        except REFUSED:
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, too, costs no more than what met it
+            _require_present(error)
             for claim in claims:
                 self._commit_claim(claim)
             for note in notes:
@@ -205,14 +206,16 @@ class Pen:
     def _commit_claim(self, claim: _Claim) -> None:
         try:
             claim.done.set(self._commit(Batch(claim.rows)))
-        except REFUSED as error:
+        except Exception as error:  # noqa: BLE001
+            _require_present(error)
             log.error("claim_refused", error=type(error).__name__)
             claim.done.set_exception(Unavailable())
 
     def _commit_note(self, note: bytes) -> None:
         try:
             self._commit(Batch([], note, again=True))
-        except REFUSED as error:
+        except Exception as error:  # noqa: BLE001
+            _require_present(error)
             log.error("record_refused", call=values.read(note).id, error=type(error).__name__)
 
     def _failed(self, error: BaseException, claims: list[_Claim], grown: Segment | None) -> None:
@@ -278,3 +281,9 @@ class Pen:
         """Bring in what waited in a journal; a count that began meanwhile could not know of it."""
         self._commit_batch([], [values.line_of(note) for note in notes], again=True)
         self.uncounted(notes)
+
+
+def _require_present(error: Exception) -> None:
+    """Raise what tells that the database is away; all else is about what was to be written."""
+    if isinstance(error, _AWAY) and not isinstance(error, REFUSED):
+        raise error

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "sk_"
 SHOW_REVOKED = timedelta(days=30)
 NETWORKS_MAX = 50
+TOKENS_MAX = 1000
+"""Tokens of one user that can be used."""
 
 
 class TokenError(FieldError):
@@ -68,7 +70,7 @@ def mint(
 
     A form that may be sent twice brings the ``secret`` that ``new_secret`` made for it: the second time the answer is
     the token that the first made. ``most`` are its limits, there from its first moment. Raises ``FieldError``: no name,
-    an end that has passed, an empty list of models, what is no network and no limit.
+    an end that has passed, an empty list of models, what is no network and no limit, more than ``TOKENS_MAX``.
     """
     name = line(name, field="name", longest=100, refuse=TokenError)
     expires_at = _allowed_end(expires_at, None)
@@ -76,6 +78,7 @@ def mint(
         raise TokenError("models", _("Choose at least one model, or all of them."))
     networks = normal_networks(networks or [])
     secret = secret or new_secret()
+    _require_room(user, secret)
     token = Token(
         user_id=user.id, name=name, digest=digest(secret), last4=secret[-4:], models=models, networks=networks
     )
@@ -90,6 +93,14 @@ def mint(
         made = select(Token).where(Token.digest == digest(secret), Token.user_id == user.id)
         return Minted(db.session.scalars(made).one(), secret)
     return Minted(token, secret)
+
+
+def _require_room(user: User, secret: str) -> None:
+    """Raise ``TokenError`` where a user has so many tokens that a page would no longer list them."""
+    alive = Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > utcnow())
+    others = select(func.count()).where(Token.user_id == user.id, *alive, Token.digest != digest(secret))
+    if (db.session.scalar(others) or 0) >= TOKENS_MAX:
+        raise TokenError("name", _("There are %(count)d tokens already. Revoke some first.", count=TOKENS_MAX))
 
 
 def list_for(user: User) -> list[Token]:

@@ -55,6 +55,18 @@ def test_what_cannot_be_a_token_is_refused_at_its_field(alice, wrong, field):
     assert tokens.list_all() == []
 
 
+def test_there_is_an_end_to_the_tokens_of_one_user(alice, bob, monkeypatch):
+    monkeypatch.setattr(tokens, "TOKENS_MAX", 2)
+    first, secret = tokens.mint(alice, name="first", actor=alice).token, tokens.new_secret()
+    tokens.mint(alice, name="second", actor=alice, secret=secret)
+    with pytest.raises(TokenError, match="2 tokens already"):
+        tokens.mint(alice, name="third", actor=alice)
+    assert tokens.mint(alice, name="second", actor=alice, secret=secret).token.name == "second", "its form, sent again"
+    tokens.mint(bob, name="his", actor=bob)
+    tokens.revoke(first.id, actor=alice, owner=alice)
+    tokens.mint(alice, name="third", expires_at=utcnow() + timedelta(days=1), actor=alice)
+
+
 def test_everybody_sees_their_own_tokens_newest_first(alice, bob):
     for user, name in ((alice, "one"), (bob, "bob's"), (alice, "two")):
         tokens.mint(user, name=name, actor=user)
