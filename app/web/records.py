@@ -157,11 +157,13 @@ def _plain(value: Any, zone: tzinfo) -> Any:
 
 
 def _user(text: str) -> int | None:
-    """Return whose records are asked for, by number or address."""
-    if "@" not in text:
-        return _number(text)
-    found = accounts.by_email(text)
-    return found.id if found else NOBODY
+    """Return whose records are asked for, by number or address; None is everybody, and only where nothing was typed."""
+    if not text:
+        return None
+    number = _number(text)
+    if number is None and (found := accounts.by_email(text)):
+        number = found.id
+    return NOBODY if number is None else number
 
 
 def _number(text: str) -> int | None:
