@@ -12,6 +12,7 @@ import time
 import msgspec
 
 from app.protocol.call import Call, Target
+from app.protocol.recent import Recent
 from app.upstreams import UPSTREAMS
 from app.upstreams.verdict import code_of, error_of
 
@@ -40,7 +41,7 @@ class Mender:
     """Remembers lessons, and draws new ones from refusals."""
 
     def __init__(self) -> None:
-        self._lessons: dict[tuple[int, str], Lesson] = {}
+        self._lessons: Recent[tuple[int, str], Lesson] = Recent(LESSONS_MAX)
 
     def prepared(self, call: Call, target: Target) -> tuple[Call, Target]:
         """Return call and target as this place is known to want them."""
@@ -68,11 +69,10 @@ class Mender:
 
     def _learn(self, call: Call, target: Target) -> Lesson:
         key = _place(call, target)
-        old = self._lessons.pop(key, None)
+        old = self._lessons.get(key)
         until = time.monotonic() + LESSON_S
-        lesson = self._lessons[key] = Lesson(until, old.names, old.without) if old else Lesson(until)
-        if len(self._lessons) > LESSONS_MAX:
-            del self._lessons[next(iter(self._lessons))]
+        lesson = Lesson(until, old.names, old.without) if old else Lesson(until)
+        self._lessons.keep(key, lesson)
         return lesson
 
 

@@ -13,6 +13,7 @@ import re
 from typing import Any, NamedTuple
 
 from app.api.asked import KNOWN
+from app.protocol.recent import Recent
 
 HEAD_MAX = 8190
 """In bytes; no line of a shorter head can be over any of gunicorn's limits."""
@@ -44,7 +45,7 @@ class Head(NamedTuple):
     closes: bool
 
 
-_kept: dict[bytes, Head] = {}
+_kept: Recent[bytes, Head] = Recent(_KEPT_MAX)
 
 
 def read(data: bytes) -> Head | None:
@@ -61,9 +62,7 @@ def read(data: bytes) -> Head | None:
         if head is None:
             return None
         head.environ[KNOWN] = {}
-        if len(_kept) >= _KEPT_MAX:
-            del _kept[next(iter(_kept))]
-        _kept[key] = head
+        _kept.keep(key, head)
     length = int(stated[1])
     if length == head.length and size == head.size:
         return head

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from app.protocol.limit import Rule, Span
+from app.protocol.recent import Recent
 
 KEPT_MAX = 10_000
 """So many calls are remembered whose cost may be told later."""
@@ -100,7 +101,7 @@ class Counters:
         self._begun: dict[str, int] = {}
         """Which count it is that a key stands for, of all that ever began: one may be forgotten and begin anew."""
         self._numbers = numbers()
-        self._kept: dict[str, dict[tuple[str, int], int]] = {}
+        self._kept: Recent[str, dict[tuple[str, int], int]] = Recent(KEPT_MAX)
         """What calls of which more may be told later come to in counts of money, by their ids."""
         self._share = share
         self.reserved: Callable[[str], int] = lambda _key: 0
@@ -165,9 +166,7 @@ class Counters:
     def _keep(self, call_id: str, settled: Settled) -> None:
         counted = [(count.key, used) for (count, _), used in settled if count.rule.money and count.key in self._used]
         if counted:
-            self._kept[call_id] = {(key, self._begun[key]): used for key, used in counted}
-            if len(self._kept) > KEPT_MAX:
-                del self._kept[next(iter(self._kept))]
+            self._kept.keep(call_id, {(key, self._begun[key]): used for key, used in counted})
 
     def complete(self, call_id: str, cost: int) -> None:
         """Bring what counts say of a call that was settled before to what it cost after all.

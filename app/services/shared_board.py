@@ -16,6 +16,7 @@ import redis
 import structlog
 from gevent.event import Event
 
+from app.protocol.recent import Recent
 from app.services.board import Alone, Take
 from app.services.shared import AWAY, Breaker, channel
 
@@ -52,7 +53,7 @@ class SharedBoard:
         self._channel = channel(client, "board")
         self._breaker = breaker or Breaker(client)
         self._takes: dict[str, Take] = {}
-        self._waiting: dict[tuple[str, str], News] = {}
+        self._waiting: Recent[tuple[str, str], News] = Recent(WAITING_MAX)
         self._released: list[str] = []
         self._wake = Event()
         self._caught_up = Event()
@@ -81,9 +82,7 @@ class SharedBoard:
 
     def tell(self, topic: str, key: str, news: bytes, *, life_s: float) -> None:
         """Tell the others; of several pieces about the same only the last has to arrive."""
-        if len(self._waiting) >= WAITING_MAX:
-            self._waiting.pop(next(iter(self._waiting)))
-        self._waiting[topic, key] = News(self._name, topic, key, news.decode(), _now() + life_s)
+        self._waiting.keep((topic, key), News(self._name, topic, key, news.decode(), _now() + life_s))
         self._wake.set()
 
     def claim(self, key: str, *, life_s: float) -> bool:
@@ -130,7 +129,10 @@ class SharedBoard:
                 pipe.execute()
         except AWAY as error:
             self._breaker.failed(error)
-            self._waiting = {(news.topic, news.key): news for news in told} | self._waiting
+            told += self._waiting.values()
+            self._waiting.clear()
+            for news in told:
+                self._waiting.keep((news.topic, news.key), news)
             self._released = released + self._released
 
     # -- listening ----------------------------------------------------------------------------------------------------

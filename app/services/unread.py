@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 
 from app.protocol.call import Place
+from app.protocol.recent import Recent
 from app.services.board import Board
 
 TOPIC = "unread"
@@ -21,10 +22,10 @@ class Unread:
     def __init__(self, board: Board, *, life_s: float) -> None:
         self._board = board
         self._life_s = life_s
-        self._marks: dict[int, dict[bytes, None]] = {}
+        self._marks: dict[int, Recent[bytes, None]] = {}
         board.follow(TOPIC, self._take)
 
-    def by(self, place: Place) -> dict[bytes, None]:
+    def by(self, place: Place) -> Mapping[bytes, None]:
         """Return the marks of what an account can't read."""
         return self._marks.get(place.credential_id, {})
 
@@ -41,9 +42,6 @@ class Unread:
             self._keep(int(key.partition(":")[0]), [bytes.fromhex(mark) for mark in news.decode().split()])
 
     def _keep(self, credential_id: int, marks: Iterable[bytes]) -> None:
-        known = self._marks.setdefault(credential_id, {})
+        known = self._marks.setdefault(credential_id, Recent(MARKS_MAX))
         for mark in marks:
-            known.pop(mark, None)
-            known[mark] = None
-        while len(known) > MARKS_MAX:
-            del known[next(iter(known))]
+            known.keep(mark, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app
+
+from app.protocol.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,6 @@ FREE_TRIES = 5
 LONGEST_S = 15 * 60
 FORGET_S = 24 * 3600
 REMEMBERED = 20_000
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -34,8 +34,8 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._failures: Recent[str, _Failures] = Recent(REMEMBERED)
+        self._known: Recent[str, None] = Recent(REMEMBERED)
 
     def subjects(self, email: str, address: str) -> tuple[str, str]:
         """Return what a try counts for: its account and its network.
@@ -56,20 +56,20 @@ class Throttle:
         """Count one failure for each subject."""
         now = self._clock()
         for subject in subjects:
-            failures = self._failures.pop(subject, None)
+            failures = self._failures.get(subject)
             if failures is None or now - failures.last > FORGET_S:
                 failures = _Failures()
             failures.count += 1
             failures.last = now
             if failures.count >= FREE_TRIES:
                 failures.until = now + min(60.0 * 2 ** min(failures.count - FREE_TRIES, 10), LONGEST_S)
-            _remember(self._failures, subject, failures)
+            self._failures.keep(subject, failures)
 
     def succeeded(self, email: str, address: str) -> None:
         """Forget the failures of the account and the network, and know the pair from now on."""
         for subject in self.subjects(email, address):
             self._failures.pop(subject, None)
-        _remember(self._known, f"{email.strip().lower()} from {network(address)}", None)
+        self._known.keep(f"{email.strip().lower()} from {network(address)}", None)
 
 
 def network(address: str) -> str:
@@ -81,13 +81,6 @@ def network(address: str) -> str:
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
     return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
-
-
-def _remember(kept: OrderedDict[str, T], key: str, value: T) -> None:
-    kept.pop(key, None)
-    kept[key] = value
-    if len(kept) > REMEMBERED:
-        kept.popitem(last=False)
 
 
 def init_app(app: Flask) -> None:
