@@ -114,20 +114,28 @@ class Counters:
 
     def take(self, call_id: str, wants: list[Want]) -> list[int]:
         """Reserve it all, and return what is used of each then. Raises ``Full``, or what the database raises."""
-        used = self._used
-        while fresh := [count for count, _ in wants if count.key not in used]:
-            self._begin(fresh)  # a span may end, and be swept, while the database is asked
-        alone = self._share == 1
+        while True:
+            try:
+                return self._admit(wants)
+            except KeyError:  # a span may end, and be swept, while the database is asked
+                self._begin([count for count, _ in wants if count.key not in self._used])
+
+    def _admit(self, wants: list[Want]) -> list[int]:
+        """Reserve all or nothing. Raises ``Full``, or ``KeyError`` for what nobody has counted here yet."""
+        used, alone = self._used, self._share == 1
         after: list[int] = []
-        for want in wants:
-            count, amount = want
-            now = used[count.key] + amount
-            if now > (count.rule.most if alone else self._most(count.rule)):
-                for taken, of_it in wants[: len(after)]:
-                    used[taken.key] -= of_it
-                raise Full(want, now - amount)
-            used[count.key] = now
-            after.append(now)
+        try:
+            for want in wants:
+                count, amount = want
+                now = used[count.key] + amount
+                if now > (count.rule.most if alone else self._most(count.rule)):
+                    raise Full(want, now - amount)
+                used[count.key] = now
+                after.append(now)
+        except (KeyError, Full):
+            for taken, of_it in wants[: len(after)]:
+                used[taken.key] -= of_it
+            raise
         return after
 
     def _begin(self, fresh: list[Count]) -> None:
