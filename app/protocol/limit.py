@@ -40,6 +40,8 @@ OUTPUT_BOUNDS = {
 """What bounds an answer, by its shape; a provider may pass over any other."""
 BOUNDS = frozenset({*chain.from_iterable(OUTPUT_BOUNDS.values()), "n", "service_tier"})
 """The members of a request that tell how much it may cost."""
+INPUT_MOST = 200_000
+"""Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
 YOUNG_S = 3700
 """So long after it was set a limit may meet calls that are older: a stream may last an hour."""
 

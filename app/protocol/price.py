@@ -91,6 +91,20 @@ def at(prices: tuple[Price, ...], moment: float) -> Price | None:
     return None
 
 
+def flat(prices: tuple[Price, ...], since: float, until: float, *, most: int) -> tuple[int, int] | None:
+    """Return the rates of plain input and output, where all calls of the usual tier fall under them in that time.
+
+    None where prices change meanwhile, one of them is unknown, or they depend on the input, of ``most`` tokens at most.
+    """
+    price = at(prices, since)
+    if price is None or price is not at(prices, until):
+        return None
+    rates = price.standard.rates
+    if rates.input is None or rates.output is None or price.standard.at(most) is not rates:
+        return None
+    return rates.input, rates.output
+
+
 def bill(price: Price | None, usage: Usage) -> Bill:
     """Return what a call with this usage costs."""
     rates = price.rates(usage) if price is not None else None

@@ -17,24 +17,22 @@ from app.protocol.call import Call
 from app.protocol.endpoints import Kind, Shape
 from app.protocol.envelope import Envelope
 from app.protocol.errors import Problem, RelayError
-from app.protocol.limit import BOUNDS, MONEY, OUTPUT_BOUNDS, REQUESTS, TOKENS, counted
-from app.protocol.price import Price, at, cost
+from app.protocol.limit import BOUNDS, INPUT_MOST, MONEY, OUTPUT_BOUNDS, REQUESTS, TOKENS, counted
+from app.protocol.price import MILLION, Price, at, cost
 from app.protocol.record import Record
 from app.protocol.usage import Usage, UsageState, tier_of, tokens_of
 from app.services.counters import Begun, Count, Counters, Full, Want
 from app.services.directory import Directory
 from app.services.notices import Header, headers, refusal
-from app.services.plans import Plans, applies
+from app.services.plans import Plans, applies, may_begin
 from app.services.spent import Spent
 
-INPUT_MOST = 200_000
-"""Tokens that a request is estimated at, at most: pictures in it are many bytes and few tokens."""
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
-PAID_MAX = 5_000
+PAID_MIN = 5_000
 """So many calls that ended are remembered: more than wait for their commit while the database answers."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
-ESTIMATED, REPORTED, UNKNOWN = UsageState.ESTIMATED, UsageState.REPORTED, UsageState.UNKNOWN
+REPORTED, UNKNOWN = UsageState.REPORTED, UsageState.UNKNOWN
 _NOTHING: list[Header] = []
 
 
@@ -46,7 +44,7 @@ class Ticket(msgspec.Struct):
 
     headers: list[Header]
     wants: list[Want]
-    young: bool = False
+    young: list[str] = []
     stores: bool = False
 
 
@@ -62,6 +60,7 @@ class Limits:
         self._plans = Plans(counters, spent)
         self._tickets: dict[str, Ticket] = {}
         self._paid: dict[str, list[str]] = {}
+        self._paid_before: dict[str, list[str]] = {}
         """What of young limits the last calls to end were counted under, by their ids."""
         counters.reserved = self._reserved
 
@@ -72,9 +71,11 @@ class Limits:
         if not rules:
             return NO_LIMITS
         now = time.time_ns() / 1e9
-        plan = self._plans.of(call, rules, conversation, now)
-        amounts = _amounts(call, plan.dearest, model.prices if model is not None else (), now)
-        wants = _wants(self._plans.counts(plan, call, conversation), amounts)
+        prices = model.prices if model is not None else ()
+        plan = self._plans.of(call, rules, prices, conversation, now)
+        amounts = _amounts(call, plan.dearest, prices, now, flat=plan.flat)
+        counts = self._plans.counts(plan, call, conversation)
+        wants = _wants(counts, amounts)
         try:
             used = self._counters.take(call.id, wants)
         except Full as full:
@@ -82,7 +83,8 @@ class Limits:
         except (SQLAlchemyError, OSError):
             message = "Realms can't check the limits of this token now; try again later."
             raise RelayError(Problem.OVERLOADED, message, retry_after=5) from None
-        ticket = Ticket(headers(plan.rates, used, now), wants, plan.young, call.stores)
+        young = may_begin(counts) if plan.young and plan.talks else plan.young
+        ticket = Ticket(headers(plan.rates, used, now), wants, young, call.stores)
         if call.endpoint.kind in PER_CALL:
             self._tickets[call.id] = ticket
         return ticket
@@ -101,7 +103,7 @@ class Limits:
                 now = used[unit]
                 settled.append((want, amount if now is None else now))  # what isn't known stays reserved
         if ticket.young:
-            self._remember(record.id, ticket)
+            self._remember(record.id, ticket.young)
         later = ticket.stores and record.usage.state is not REPORTED and record.cost != 0
         self._counters.give(record.id, settled, later=later)
 
@@ -110,14 +112,15 @@ class Limits:
         if record.cost is not None:
             self._counters.complete(record.id, record.cost)
 
-    def _remember(self, call_id: str, ticket: Ticket) -> None:
-        self._paid[call_id] = [count.key for count, _ in ticket.wants if count.rule.money and count.may_begin]
-        if len(self._paid) > PAID_MAX:
-            del self._paid[next(iter(self._paid))]
+    def _remember(self, call_id: str, keys: list[str]) -> None:
+        """Take note of what a call was counted under; many are forgotten at once, so that none has to be looked for."""
+        if len(self._paid) >= PAID_MIN:
+            self._paid_before, self._paid = self._paid, {}
+        self._paid[call_id] = keys
 
     def has_counted(self, call_id: str, key: str) -> bool:
         """Return whether a call that ended just now was counted there."""
-        return key in self._paid.get(call_id, ())
+        return any(key in paid.get(call_id, ()) for paid in (self._paid, self._paid_before))
 
     def reserve(self, call: Call, begun: Begun) -> Want | None:
         """Return the room that a call takes which runs as a count begins; None where it counts nothing there."""
@@ -132,7 +135,8 @@ class Limits:
             amounts = _amounts(call, rule.unit, prices, time.time_ns() / 1e9)
         (want,) = _wants([Count(rule, begun.key, begun.span)], amounts)
         ticket.wants.append(want)
-        ticket.young = ticket.young or rule.money
+        if rule.money:
+            ticket.young = [*ticket.young, begun.key]
         self._tickets[call.id] = ticket
         return want
 
@@ -155,36 +159,46 @@ def _wants(counts: list[Count], amounts: tuple[int, ...]) -> list[Want]:
     return wants
 
 
-def _amounts(call: Call, dearest: int, prices: tuple[Price, ...], now: float) -> tuple[int, ...]:
-    """Return what a call may need at most, by unit, up to the dearest. Raises ``RelayError`` where it has no price."""
+def _amounts(
+    call: Call, dearest: int, prices: tuple[Price, ...], now: float, *, flat: tuple[int, int] | None = None
+) -> tuple[int, ...]:
+    """Return what a call may need at most, by unit, up to the dearest. Raises ``RelayError`` where it has no price.
+
+    ``flat`` rates hold for every call of the usual tier, and are quick to reckon with.
+    """
     if dearest < TOKENS:
         return 1, 1
-    guess = _estimate(call)
-    if dearest < MONEY:
-        return 1, 1, counted(guess)
-    price = at(prices, now)
-    rates = price.rates(guess) if price is not None else None
-    paid = cost(rates, guess) if rates is not None else None
-    if paid is None:
-        message = f"The model '{call.model}' has no price, so it can't be used under a limit of money."
-        raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
-    return 1, 1, counted(guess), paid
-
-
-def _estimate(call: Call) -> Usage:
-    """Return what a call may use at most, roughly."""
     body, output, tier = call.body, OUTPUT_GUESS, ""
     if body is not None and body.has_any(BOUNDS):
         output, tier = _bound(body, call.endpoint.shape) * _choices(body), tier_of(body.get("service_tier"))
-    read = tokens_of(0 if body is None else body.size)
-    return Usage(state=ESTIMATED, input=min(read, INPUT_MOST), output=output, service_tier=tier)
+    read = 0 if body is None else min(tokens_of(body.size), INPUT_MOST)
+    if dearest < MONEY:
+        return 1, 1, read + output
+    if flat is None or tier:
+        guess = Usage(input=read, output=output, service_tier=tier)
+        return 1, 1, read + output, _cost(call.model, guess, at(prices, now))
+    of_input, of_output = flat
+    return 1, 1, read + output, (read * of_input + output * of_output + MILLION // 2) // MILLION
+
+
+def _cost(model: str, guess: Usage, price: Price | None) -> int:
+    """Return what a model costs for that usage. Raises ``RelayError`` where it has no price for it."""
+    rates = price.rates(guess) if price is not None else None
+    paid = cost(rates, guess) if rates is not None else None
+    if paid is None:
+        message = f"The model '{model}' has no price, so it can't be used under a limit of money."
+        raise RelayError(Problem.INSUFFICIENT_QUOTA, message, param="model")
+    return paid
 
 
 def _bound(body: Envelope, shape: Shape) -> int:
     """Return the bound of an answer; of several the highest, for who knows which of them its provider goes by."""
-    told: list[Any] = [body.get(name) for name in OUTPUT_BOUNDS.get(shape, ())]
-    sound = (value for value in told if isinstance(value, int) and not isinstance(value, bool) and value > 0)
-    return max(sound, default=OUTPUT_GUESS)
+    most = 0
+    for name in OUTPUT_BOUNDS.get(shape, ()):
+        told: Any = body.get(name)
+        if isinstance(told, int) and not isinstance(told, bool):
+            most = max(most, told)
+    return most or OUTPUT_GUESS
 
 
 def _choices(body: Envelope) -> int:

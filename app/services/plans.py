@@ -9,7 +9,8 @@ import msgspec
 
 from app.protocol.call import Call
 from app.protocol.endpoints import Kind
-from app.protocol.limit import Measure, Rule, Span, spans
+from app.protocol.limit import INPUT_MOST, Measure, Rule, Span, spans
+from app.protocol.price import Price, flat
 from app.services.counters import Beginning, Begun, Count, Counters
 from app.services.notices import Rate, rates
 from app.services.spent import Spent
@@ -30,8 +31,12 @@ class Plan(msgspec.Struct, frozen=True):
     rates: list[Rate]
     dearest: int
     """The highest unit of all."""
-    young: bool
-    """Whether a count of money may begin while such calls run."""
+    prices: tuple[Price, ...]
+    """All that the model has."""
+    flat: tuple[int, int] | None
+    """What they come to in this minute, see ``price.flat``."""
+    young: list[str]
+    """The keys of those of money that may begin while such calls run."""
 
 
 class Plans:
@@ -49,16 +54,19 @@ class Plans:
         """What conversations are counted under, the last heard of last."""
         self._until = 0.0
 
-    def of(self, call: Call, rules: tuple[Rule, ...], conversation: str, now: float) -> Plan:
-        """Return the plan for a call; ``rules`` are all that there are for its user, its token and its model."""
+    def of(self, call: Call, rules: tuple[Rule, ...], prices: tuple[Price, ...], conversation: str, now: float) -> Plan:
+        """Return the plan for a call.
+
+        ``rules`` are all that there are for its user, its token and its model, ``prices`` all of the model.
+        """
         if not self._until - 60 <= now < self._until:
             self._turn(now)
         alike = call.caller.token_id, call.model, call.endpoint.name, bool(conversation)
         plan = self._plans.get(alike)
-        if plan is None or plan.rules != rules:
+        if plan is None or plan.prices is not prices or plan.rules != rules:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            plan = self._plans[alike] = self._plan(call, rules, conversation)
+            plan = self._plans[alike] = self._plan(call, rules, prices, conversation)
         return plan
 
     def counts(self, plan: Plan, call: Call, conversation: str) -> list[Count]:
@@ -80,7 +88,7 @@ class Plans:
         self._plans.clear()
         self._counters.sweep(now)
 
-    def _plan(self, call: Call, rules: tuple[Rule, ...], conversation: str) -> Plan:
+    def _plan(self, call: Call, rules: tuple[Rule, ...], prices: tuple[Price, ...], conversation: str) -> Plan:
         applying = [rule for rule in rules if rule.covers(call.model) and applies(call, rule.measure, conversation)]
         counts = [self._count(rule, f"{rule.key}:{self._spans[rule.measure].start}") for rule in applying]
         return Plan(
@@ -89,7 +97,9 @@ class Plans:
             talks=[place for place, rule in enumerate(applying) if rule.measure is Measure.CONVERSATION],
             rates=rates(counts, call.endpoint.protocol),
             dearest=max([rule.unit for rule in applying], default=0),
-            young=any(count.rule.money and count.may_begin for count in counts),
+            prices=prices,
+            flat=flat(prices, self._until - 60, self._until, most=INPUT_MOST),
+            young=may_begin(counts),
         )
 
     def _count(self, rule: Rule, key: str, user_id: int = 0, conversation: str = "") -> Count:
@@ -124,6 +134,11 @@ class Plans:
             else:
                 self._counters.forget(oldest)
                 self._counts.pop(oldest, None)
+
+
+def may_begin(counts: list[Count]) -> list[str]:
+    """Return the keys of those of money that may begin while calls run that are counted so."""
+    return [count.key for count in counts if count.rule.money and count.may_begin]
 
 
 def applies(call: Call, measure: Measure, conversation: str) -> bool:

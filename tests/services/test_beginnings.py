@@ -117,13 +117,13 @@ def test_what_was_counted_as_it_ended_is_not_brought_in_again():
     assert house.counters.calls.bring_in(begun, ()).ended == 1000
 
 
-def test_so_many_ended_calls_are_remembered_and_no_more(monkeypatch):
-    monkeypatch.setattr(module, "PAID_MAX", 2)
+def test_so_many_ended_calls_are_remembered_and_at_most_twice_as_many(monkeypatch):
+    monkeypatch.setattr(module, "PAID_MIN", 2)
     house, rule = House(), money()
-    calls = [house.call(rule) for _ in range(3)]
+    calls = [house.call(rule) for _ in range(5)]
     for call in calls:
         house.end(call)
-    assert [house.limits.has_counted(call.id, f"{rule.key}:0") for call in calls] == [False, True, True]
+    assert [house.limits.has_counted(call.id, f"{rule.key}:0") for call in calls] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(

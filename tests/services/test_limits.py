@@ -3,25 +3,30 @@
 import json
 from itertools import count
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.protocol.call import Call, Caller
 from app.protocol.endpoints import BY_NAME
 from app.protocol.envelope import parse
 from app.protocol.errors import Problem, RelayError
-from app.protocol.limit import Measure, Rule
-from app.protocol.price import Price, Rates, Tariff
+from app.protocol.limit import INPUT_MOST, OUTPUT_BOUNDS, Measure, Rule
+from app.protocol.price import Price, Rates, Tariff, Tier, at, cost
 from app.protocol.record import End
-from app.protocol.usage import UNKNOWN, from_object
+from app.protocol.usage import UNKNOWN, Usage, from_object, tier_of
+from app.services import limits as module
 from app.services.counters import Counters
-from app.services.limits import INPUT_MOST, OUTPUT_GUESS, Limits
+from app.services.limits import OUTPUT_GUESS, Limits
 from app.services.snapshot import EMPTY, ModelEntry
 from tests.services.writing import record
 
 numbers = count(1)
 DOLLAR = 1_000_000_000
+NOON = 1_800_014_400.0
 PRICE = Price(1, 0.0, Tariff(Rates(input=2 * DOLLAR, output=10 * DOLLAR)))  # 2,000 and 10,000 nano-dollars a token
 CHAT = {"responses.create": {"input": "hi"}, "chat.create": {"messages": []}, "messages.create": {"max_tokens": 10}}
 
@@ -333,3 +338,48 @@ def test_no_money_is_told_as_each_protocol_does(endpoint, status):
     limits, caller = limits_of(rule(Measure.TOTAL, 0))
     call = call_of(caller, endpoint=endpoint)
     assert refused(limits, call).status(call.endpoint.protocol) == status
+
+
+RATE = st.sampled_from([0, 3, 500_001, 1_250_000_000, 9_999_999_999_999, None])
+RATES = st.builds(Rates, input=RATE, output=RATE, audio_input=RATE)
+TIER = st.builds(Tier, st.sampled_from([10, INPUT_MOST - 1, INPUT_MOST]), RATES)
+TARIFFS = st.builds(Tariff, RATES, st.lists(TIER, max_size=2).map(lambda t: tuple(sorted(t, key=lambda t: t.above))))
+SERVICES = st.dictionaries(st.sampled_from(["priority", "flex"]), TARIFFS)
+SINCE = st.sampled_from([NOON - 100, NOON - 50, NOON, NOON + 30, NOON + 60])
+PRICES = st.lists(st.builds(Price, st.just(1), SINCE, TARIFFS, SERVICES), max_size=3)
+NUMBERS = st.none() | st.booleans() | st.integers(-3, 10**6) | st.just("7") | st.just(1.5)
+BODIES = st.fixed_dictionaries(
+    {"input": st.sampled_from(["", "x" * 50, "x" * 1000, "x" * (4 * INPUT_MOST + 9)])},
+    optional=dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "n"), NUMBERS)
+    | {"service_tier": st.sampled_from(["priority", "flex", "auto", "other", 5])},
+)
+
+
+def estimated(call, prices, now):
+    """What a call may use and cost at most, by the plain definition; None where nobody knows its price."""
+    body = call.body
+    told = [body.get(name) for name in OUTPUT_BOUNDS[call.endpoint.shape]]
+    output = max([n for n in told if isinstance(n, int) and not isinstance(n, bool) and n > 0], default=OUTPUT_GUESS)
+    choices = body.get("n")
+    if isinstance(choices, int) and choices > 0:
+        output *= min(choices, 128)
+    read = min(body.size // 4, INPUT_MOST)
+    guess = Usage(input=read, output=output, service_tier=tier_of(body.get("service_tier")))
+    price = at(prices, now)
+    rates = price.rates(guess) if price is not None else None
+    return read + output, cost(rates, guess) if rates is not None else None
+
+
+@settings(max_examples=500)
+@given(PRICES, st.lists(st.tuples(st.floats(0, 59.5), st.sampled_from(sorted(CHAT)), BODIES), min_size=1, max_size=4))
+def test_what_is_reserved_is_what_a_call_would_cost_by_its_price_of_that_second(prices, asked):
+    prices = tuple(sorted(prices, key=lambda price: -price.valid_from))
+    limits, caller = limits_of(rule(Measure.TOKENS, 10**30), rule(Measure.DAY, 10**30), prices=prices)
+    for second, endpoint, body in asked:
+        call, now = call_of(caller, endpoint=endpoint, **body), NOON + second
+        with patch.object(module, "time", SimpleNamespace(time_ns=lambda now=now: int(now * 1e9))):
+            tokens, paid = estimated(call, prices, int(now * 1e9) / 1e9)
+            if paid is None:
+                assert "no price" in refused(limits, call).message
+            else:
+                assert [amount for _, amount in limits.acquire(call).wants] == [tokens, paid]

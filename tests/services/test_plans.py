@@ -7,13 +7,13 @@ import pytest
 
 from app.protocol.errors import RelayError
 from app.protocol.limit import Measure
+from app.protocol.price import Price, Rates, Tariff
 from app.services import limits as clocked
 from app.services import plans as module
 from app.services.counters import Counters
 from app.services.plans import Plans
-from tests.services.test_limits import DOLLAR, Nothing, call_of, limits_of, rule, settle, used
+from tests.services.test_limits import DOLLAR, NOON, PRICE, Nothing, call_of, limits_of, rule, settle, used
 
-NOON = 1_800_014_400.0
 TALK = "a" * 32
 
 
@@ -31,10 +31,10 @@ def calls_of(*rules, **more):
 def test_calls_that_are_alike_have_one_plan_for_a_minute():
     plans, rules = plans_of(), tuple(rule(measure, 10) for measure in Measure)
     _, call = calls_of(*rules)
-    first = plans.of(call(), rules, "", NOON)
-    assert plans.of(call(), rules, "", NOON + 59.9) is first
-    others = [plans.of(call(model="n"), rules, "", NOON), plans.of(call(), rules, TALK, NOON)]
-    others.append(plans.of(call(), rules, "", NOON + 60))
+    first = plans.of(call(), rules, (), "", NOON)
+    assert plans.of(call(), rules, (), "", NOON + 59.9) is first
+    others = [plans.of(call(model="n"), rules, (), "", NOON), plans.of(call(), rules, (), TALK, NOON)]
+    others.append(plans.of(call(), rules, (), "", NOON + 60))
     assert all(other is not first for other in others)
     keys = [{count.rule.measure: count.key for count in plan.counts} for plan in (first, others[2])]
     assert {measure for measure in keys[0] if keys[0][measure] != keys[1][measure]} == {
@@ -46,7 +46,7 @@ def test_calls_that_are_alike_have_one_plan_for_a_minute():
 def test_the_order_of_limits_is_kept_where_each_conversation_has_its_own():
     plans, rules = plans_of(), tuple(rule(measure, 10) for measure in reversed(Measure))
     _, call = calls_of(*rules)
-    plan = plans.of(call(), rules, TALK, NOON)
+    plan = plans.of(call(), rules, (), TALK, NOON)
     counts = plans.counts(plan, call(), TALK)
     assert [count.rule for count in counts] == list(rules)
     assert counts[0].key.endswith(TALK)
@@ -60,9 +60,19 @@ def test_many_plans_and_conversations_are_not_kept_for_ever(monkeypatch):
     _, call = calls_of(*rules)
     for n in range(20):
         one = call(model=f"m{n}")
-        plans.counts(plans.of(one, rules, TALK, NOON), one, f"{n:032x}")
+        plans.counts(plans.of(one, rules, (), TALK, NOON), one, f"{n:032x}")
     assert len(plans._plans) <= 5
     assert len(plans._counts) <= 6
+
+
+def test_a_plan_ends_with_the_prices_that_it_was_made_with():
+    plans, rules, prices = plans_of(), (rule(Measure.DAY, DOLLAR),), (PRICE,)
+    _, call = calls_of(*rules)
+    first = plans.of(call(), rules, prices, "", NOON)
+    assert plans.of(call(), rules, prices, "", NOON) is first
+    dearer = Price(2, 0.0, Tariff(Rates(input=3 * DOLLAR, output=20 * DOLLAR)))
+    assert first.flat == (2 * DOLLAR, 10 * DOLLAR)
+    assert plans.of(call(), rules, (dearer, *prices), "", NOON).flat == (3 * DOLLAR, 20 * DOLLAR)
 
 
 @pytest.mark.parametrize(("measure", "talk"), [(Measure.DAY, ""), (Measure.CONVERSATION, TALK)])
