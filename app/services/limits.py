@@ -34,6 +34,8 @@ PAID_MIN = 5_000
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 REPORTED, UNKNOWN = UsageState.REPORTED, UsageState.UNKNOWN
 _NOTHING: list[Header] = []
+_NO_MODEL = 1, 1, 0, 0
+"""What a call needs whose model there is not, as its caller is about to be told."""
 
 
 class Ticket(msgspec.Struct):
@@ -73,7 +75,7 @@ class Limits:
         now = time.time_ns() / 1e9
         prices = model.prices if model is not None else ()
         plan = self._plans.of(call, rules, prices, conversation, now)
-        amounts = _amounts(call, plan.dearest, prices, now, flat=plan.flat)
+        amounts = _NO_MODEL if model is None else _amounts(call, plan.dearest, prices, now, flat=plan.flat)
         counts = self._plans.counts(plan, call, conversation)
         wants = _wants(counts, amounts)
         try:
