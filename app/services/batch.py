@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.models import OwnedObject
 from app.protocol import record as values
+from app.services import engines
 from app.services.call_log import CallLog
 from app.services.posting import Row, post
 from app.services.rows import crossed, insert_once
@@ -66,7 +67,8 @@ class Writer:
         return made == len(claims) and (self._counts or not claims)
 
     def forked(self) -> None:
-        """This is another process now, which has no part in its parent's connections."""
+        """This is another process now, which writes and does nothing else; its parent's connections aren't its own."""
+        engines.stand_alone()
         self._engine.dispose(close=False)
         self._calls.start()
 

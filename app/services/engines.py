@@ -1,14 +1,15 @@
 """How each database is spoken to, so that none of them ever holds up the hub.
 
 psycopg waits cooperatively by itself, PyMySQL on sockets that the worker has patched. SQLite's C calls would block, so
-each of its statements runs in the hub's threadpool; outside a patched process (the command line, unit tests) they run
-where they are.
+each of its statements runs in the hub's threadpool; where nobody else would run meanwhile (a scribe, the command line,
+unit tests) they run where they are.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import gevent
@@ -30,6 +31,7 @@ MYSQL = {
 }
 """With PostgreSQL's isolation (READ COMMITTED), so that what a change checks under its lock is the present state."""
 _T = TypeVar("_T")
+_process = SimpleNamespace(alone=False)
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -48,6 +50,11 @@ def prepare(engine: Engine) -> None:
         event.listen(engine, "connect", _set_pragmas)
 
 
+def stand_alone() -> None:
+    """Nobody else runs in this process from here on."""
+    _process.alone = True
+
+
 def _set_pragmas(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
@@ -56,7 +63,7 @@ def _set_pragmas(connection: Any, _: Any) -> None:
 
 
 def _aside(function: Callable[..., _T], *args: Any) -> _T:
-    if not is_module_patched("socket"):
+    if _process.alone or not is_module_patched("socket"):
         return function(*args)
     result, error = gevent.get_hub().threadpool.apply(_outcome, (function, args))
     if error is not None:
