@@ -49,6 +49,7 @@ from app.services.meter import Meter
 from app.services.metrics import FOLDER as METRICS_FOLDER
 from app.services.metrics import Metrics, offered
 from app.services.pen import Pen
+from app.services.pending import Pending
 from app.services.recounter import Recounter
 from app.services.recounts import Recounts
 from app.services.registry import Registry
@@ -88,6 +89,7 @@ class House:
     load: Load
     codex: CodexAccounts
     running: RunningBoard
+    pending: Pending
     mail: Mail
     traces: Traces
     settings: Settings
@@ -124,6 +126,7 @@ class House:
         self.alerts.start()
         self.codex.start()
         self.running.start()
+        self.pending.start()
         self.mail.start()
 
     def stop(self) -> None:
@@ -138,8 +141,7 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     """Put one application's parts together and hand each room its own."""
     vault = Vault(settings.vault_keys.get_secret_value().replace(",", " ").split())
     directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
-    egress = Egress(settings)
-    calls = CallLog()
+    egress, calls = Egress(settings), CallLog()
     scribe = Scribe(Writer(engine, calls))
     pen = Pen(engine, Journal(settings.data_dir / "journal"), scribe.write)
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
@@ -157,10 +159,14 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router, unread = Router(directory, signs), Unread(board, life_s=settings.affinity_s)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
+    registry, ledger = (
+        Registry(engine, pen, directory),
+        Ledger(engine, pen, directory, limits, listeners=_listeners(settings, meter, traces)),
+    )
     relay = Relay(
-        registry=Registry(engine, pen, directory),
+        registry=registry,
         router=router,
-        ledger=Ledger(engine, pen, directory, limits, listeners=_listeners(settings, meter, traces)),
+        ledger=ledger,
         limits=limits,
         connector=Connector(attempts, accounts, unread, attempts_max=settings.attempts_max),
         watch=watch,
@@ -173,7 +179,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     metrics = Metrics(settings.data_dir / METRICS_FOLDER, meter, _gauges(pen, room, drain, directory))
     house = House(
         directory, scribe, pen, egress, watch, drain, room, calls, metrics, Alerts(egress, settings), counters,
-        recounter, board, signs.load, codex, under_way, post, traces, settings,
+        recounter, board, signs.load, codex, under_way, Pending(engine, registry, ledger, egress), post, traces,
+        settings,
     )  # fmt: skip
     app.extensions["realms.api"] = Machinery(
         settings, relay, callers, router, directory, drain, standings, metrics, house.start

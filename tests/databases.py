@@ -111,6 +111,12 @@ def mysql_away(name):
         on_mysql(f"ALTER USER {name}@localhost ACCOUNT UNLOCK")
 
 
+FIRST = (
+    "INSERT INTO meta (name, value) VALUES ('generation', 1), ('looked', 0), ('pending_look', 0), ('pending_seen', 0)"
+)
+"""What a migration leaves."""
+
+
 def empty(url: str) -> None:
     """Take a migrated database of a server back to how a migration leaves it; TRUNCATE would take ten times as long."""
     if url.startswith("mysql"):
@@ -118,9 +124,8 @@ def empty(url: str) -> None:
         return
     deletes = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]
     restart = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
-    first = "INSERT INTO meta (name, value) VALUES ('generation', 1), ('looked', 0)"
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("; ".join([*deletes, restart, first]))
+        connection.execute("; ".join([*deletes, restart, FIRST]))
 
 
 def _empty_mysql(url):
@@ -130,4 +135,4 @@ def _empty_mysql(url):
             gone = connection.execute(table.delete()).rowcount
             if gone and table.autoincrement_column is not None:
                 connection.execute(text(f"ALTER TABLE {table.name} AUTO_INCREMENT = 1"))
-        connection.execute(text("INSERT INTO meta (name, value) VALUES ('generation', 1), ('looked', 0)"))
+        connection.execute(text(FIRST))

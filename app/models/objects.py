@@ -26,6 +26,7 @@ class OwnedObject(Base):
         UniqueConstraint("upstream_id", "kind", "object_id"),
         Index("ix_owned_objects_owner", "user_id", "kind", "object_id"),
         Index("ix_owned_objects_listing", "user_id", "kind", "id"),
+        Index("ix_owned_objects_made", "kind", "created_at"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

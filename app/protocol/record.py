@@ -36,6 +36,10 @@ class End(StrEnum):
         return cls.FAILED if isinstance(value, str) else None
 
 
+GOES_ON = "background"
+"""The reason in the record of a stream whose client left a background response: it goes on, and is settled later."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one upstream with one credential; times in ms."""
 

@@ -57,6 +57,8 @@ class Story:
         self._known: set[str] = set()
         self.revealed: Revealed = []
         self.end: End | None = None
+        self.background = False
+        """Whether what the stream tells of goes on without it."""
 
     def take(self, block: bytes) -> bytes:
         """Return what of a block of whole events may be sent: all of it, up to the terminal event."""
@@ -177,6 +179,7 @@ class ResponsesStory(Story):
         data = _read(event.data)
         self.end = _end_in(self.ends, event, data)
         if self._stores and isinstance(data.response, dict):
+            self.background = self.background or data.response.get("background") is True
             self._reveal(ObjectKind.RESPONSE, data.response.get("id"))
             if self.end is not None:
                 for kind, item_id in body.items(data.response.get("output")):

@@ -15,7 +15,7 @@ from app.protocol.call import Call
 from app.protocol.endpoints import Shape
 from app.protocol.errors import Problem, RelayError, frame
 from app.protocol.opening import error_in
-from app.protocol.record import End
+from app.protocol.record import GOES_ON, End
 from app.protocol.sse import EventTooLargeError, Splitter
 from app.protocol.story import Story
 from app.protocol.usage import Usage
@@ -161,7 +161,8 @@ class Stream:
         self.over = True
         if not self._trace.settled:
             end = ENDS.get(self._live.cut, End.CLIENT_LEFT) if self._live.cut else End.CLIENT_LEFT
-            self._trace.settle(end, status=CLIENT_LEFT_STATUS, usage=self._story.usage())
+            reason = GOES_ON if self._story.background else ""
+            self._trace.settle(end, status=CLIENT_LEFT_STATUS, usage=self._story.usage(), reason=reason)
         self._link.close()
         self._watch.leave(self._live)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, ScalarSelect, select, update
 
 from app.models import OwnedObject, Record
 from app.protocol import record as values
@@ -16,30 +16,32 @@ GUESSED = (UsageState.UNKNOWN.value, UsageState.ESTIMATED.value, UsageState.PART
 """What gives way to a provider's report; to another guess only what is unknown does."""
 
 
+def maker(user_id: int, object_id: str) -> ScalarSelect[str]:
+    """Return what finds the id of the call that made somebody's response; of two with one id the one that is found."""
+    mine = select(OwnedObject.call_id).where(
+        OwnedObject.user_id == user_id,
+        OwnedObject.kind == ObjectKind.RESPONSE.value,
+        OwnedObject.object_id == object_id,
+    )
+    return mine.order_by(OwnedObject.id).limit(1).scalar_subquery()
+
+
 def complete(
     connection: Connection,
-    user_id: int,
-    object_id: str,
+    made_by: str | ScalarSelect[str],
     *,
     usage: Usage,
     billed: Callable[[values.Record], values.Record],
 ) -> values.Record | None:
-    """Give the record that made a response its usage and cost, and every sum its share; one that is known stays.
+    """Give the record of the call that made a response its usage and cost, and every sum its share.
+
+    One that is known stays.
 
     A guess of ours, as of a stream that its client left, gives way to what the provider reports. Return what was
     changed: nothing where the usage names no count, for what is unknown is not free.
     """
     if usage.state is UsageState.UNKNOWN:
         return None
-    made_by = (
-        select(OwnedObject.call_id)
-        .where(
-            OwnedObject.user_id == user_id,
-            OwnedObject.kind == ObjectKind.RESPONSE.value,
-            OwnedObject.object_id == object_id,
-        )
-        .scalar_subquery()
-    )
     giving_way = GUESSED if usage.state is UsageState.REPORTED else (UsageState.UNKNOWN.value,)
     unsettled = Record.usage_state.in_(giving_way)
     row = connection.execute(select(Record.__table__).where(Record.id == made_by, unsettled)).first()

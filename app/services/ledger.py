@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import gevent
 import msgspec
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, ScalarSelect
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.protocol import record as values
@@ -16,7 +16,7 @@ from app.protocol.endpoints import BY_NAME, Kind
 from app.protocol.errors import Problem, RelayError
 from app.protocol.price import FREE, UNPRICED, Bill, Price, at, bill
 from app.protocol.usage import Usage, UsageState, tokens_of
-from app.services.background import complete
+from app.services.background import complete, maker
 from app.services.directory import Directory
 from app.services.limits import Limits
 from app.services.pen import Pen
@@ -93,9 +93,13 @@ class Ledger:
         gevent.spawn(self._complete, caller, object_id, usage)
 
     def _complete(self, caller: Caller, object_id: str, usage: Usage) -> None:
+        self.finish(maker(caller.user_id, object_id), object_id, usage)
+
+    def finish(self, made_by: str | ScalarSelect[str], object_id: str, usage: Usage) -> None:
+        """Give the record of the call that made a response what it used, now that it is known; waits for that."""
         try:
             with self._engine.begin() as connection:
-                done = complete(connection, caller.user_id, object_id, usage=usage, billed=self._billed)
+                done = complete(connection, made_by, usage=usage, billed=self._billed)
         except (SQLAlchemyError, OSError) as error:
             log.warning("background_not_settled", object=object_id, error=type(error).__name__)
             return

@@ -7,24 +7,40 @@ changes an owner.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.models import OwnedObject
+from app.models import OwnedObject, Record
 from app.models.base import utcnow
 from app.protocol.call import REGISTRY_ONLY, Call, Caller, Owned, Place
-from app.protocol.endpoints import Kind, ObjectKind
+from app.protocol.endpoints import BY_NAME, Kind, ObjectKind
 from app.protocol.errors import Problem, RelayError, not_found
 from app.protocol.ids import is_object_id
+from app.protocol.record import GOES_ON, End
+from app.services.background import GUESSED
 from app.services.directory import Directory
 from app.services.pen import Pen, Unavailable
 
 RETRY_S = 5
 _T = TypeVar("_T")
+RETRIEVE = BY_NAME["responses.retrieve"]
+WAITING = or_(Record.end == End.PENDING.value, and_(Record.reason == GOES_ON, Record.usage_state.in_(GUESSED)))
+"""Records of background responses of which nobody has seen the end."""
 log = structlog.get_logger()
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """A background response of which nobody has seen the end: the call and the user that made it, and when."""
+
+    call_id: str
+    user_id: int
+    made_at: datetime
+    owned: Owned
 
 
 class Registry:
@@ -119,6 +135,35 @@ class Registry:
         places = [(row, self._place(row)) for row in rows[:limit] if _allowed(caller, row)]
         owned = [_owned(row, place) for row, place in places if place is not None]
         return owned, rows[limit - 1].object_id if len(rows) > limit else None
+
+    def unsettled(self, since: datetime, until: datetime, *, called_after: datetime, most: int) -> list[Unsettled]:
+        """Return background responses that were made in a span, as calls after a moment, and wait to be settled.
+
+        Those that can be asked for now, the oldest first; ``until`` belongs to the span, ``since`` doesn't. Raises
+        ``RelayError`` (503).
+        """
+        usable = self._directory.snapshot.usable(RETRIEVE)
+        if not usable:
+            return []
+        wanted = select(OwnedObject.__table__).join(Record, Record.id == OwnedObject.call_id)
+        wanted = wanted.where(
+            OwnedObject.kind == ObjectKind.RESPONSE.value,
+            OwnedObject.created_at > since,
+            OwnedObject.created_at <= until,
+            OwnedObject.deleted_at.is_(None),
+            OwnedObject.credential_id.in_(usable),
+            Record.user_id == OwnedObject.user_id,
+            Record.at > called_after,
+            WAITING,
+        )
+        order = wanted.order_by(OwnedObject.created_at).limit(most)
+        rows = self._ask(lambda connection: connection.execute(order).all())
+        places = [(row, self._place(row)) for row in rows if is_object_id(row.object_id)]
+        return [
+            Unsettled(row.call_id, row.user_id, row.created_at, _owned(row, place))
+            for row, place in places
+            if place is not None
+        ]
 
     def _edge(self, mine: tuple[Any, ...], kind: ObjectKind, after: str, *, newest_first: bool) -> int:
         """Return the place in the order of the object that a page starts after; a deleted one still has its place.

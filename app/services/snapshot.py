@@ -94,6 +94,12 @@ class Snapshot(msgspec.Struct, frozen=True):
             return entry
         return next((entry for prefix, entry in self.patterns if name.startswith(prefix)), None)
 
+    def usable(self, endpoint: Endpoint) -> list[int]:
+        """Return the credentials that an endpoint can be called with now."""
+        return [
+            key for each in self.upstreams.values() if each.enabled and each.offers(endpoint) for key in each.places
+        ]
+
     def prices(self, name: str) -> tuple[Price, ...]:
         """Return the prices of a name, newest first: of what serves it, else of what did before it was disabled."""
         entry = self.model(name)
