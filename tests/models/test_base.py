@@ -73,4 +73,9 @@ def test_a_fact_about_the_deployment_is_written_once(ctx):
 
 
 def test_a_fresh_database_starts_at_generation_one(ctx):
-    assert db.session.execute(select(Meta.name, Meta.value)).all() == [("generation", 1), ("looked", 0)]
+    assert dict(db.session.execute(select(Meta.name, Meta.value)).all()) == {
+        "generation": 1,
+        "looked": 0,
+        "pending_look": 0,
+        "pending_seen": 0,
+    }
