@@ -141,9 +141,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     """Put one application's parts together and hand each room its own."""
     vault = Vault(settings.vault_keys.get_secret_value().replace(",", " ").split())
     directory = Directory(engine, vault, mark_key=settings.signing_keys[0])
-    egress, calls = Egress(settings), CallLog()
-    scribe = Scribe(Writer(engine, calls))
-    pen = Pen(engine, Journal(settings.data_dir / "journal"), scribe.write)
+    egress = Egress(settings)
+    calls, scribe, pen = _writing(engine, settings)
     watch = Watch(write_s=settings.write_s, total_s=settings.stream_total_s, heartbeat_s=settings.heartbeat_s)
     directory.on_cut = watch.stop
     room = Room(watch.live)
@@ -159,10 +158,8 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
     signs = _signs(board, accounts, settings, dismiss=Dismissals(engine).dismiss)
     router, unread = Router(directory, signs), Unread(board, life_s=settings.affinity_s)
     attempts = Attempts(egress, Limits(settings.first_byte_s, settings.stream_idle_s, settings.opening_s))
-    registry, ledger = (
-        Registry(engine, pen, directory),
-        Ledger(engine, pen, directory, limits, listeners=_listeners(settings, meter, traces)),
-    )
+    registry = Registry(engine, pen, directory)
+    ledger = Ledger(engine, pen, directory, limits, listeners=_listeners(settings, meter, traces))
     relay = Relay(
         registry=registry,
         router=router,
@@ -186,6 +183,13 @@ def furnish(app: Flask, settings: Settings, engine: Engine) -> House:
         settings, relay, callers, router, directory, drain, standings, metrics, house.start
     )
     return house
+
+
+def _writing(engine: Engine, settings: Settings) -> tuple[CallLog, Scribe, Pen]:
+    """Return what writes records, owners and the log's lines of calls."""
+    calls = CallLog()
+    scribe = Scribe(Writer(engine, calls))
+    return calls, scribe, Pen(engine, Journal(settings.data_dir / "journal"), scribe.write)
 
 
 def _sharing(settings: Settings) -> tuple[Counters, Recounts, Board]:

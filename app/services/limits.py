@@ -30,7 +30,7 @@ from app.services.spent import Spent
 OUTPUT_GUESS = 4096
 """Tokens that an answer is estimated at where the caller sets no bound."""
 PAID_MIN = 5_000
-"""So many calls that ended are remembered: more than wait for their commit while the database answers."""
+"""At least so many calls that ended are remembered: more than wait for their commit while the database answers."""
 PER_CALL = frozenset({Kind.CREATE, Kind.TOOL})
 REPORTED, UNKNOWN = UsageState.REPORTED, UsageState.UNKNOWN
 _NOTHING: list[Header] = []

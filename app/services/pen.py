@@ -193,8 +193,10 @@ class Pen:
         """Write it all in one transaction; where one can't be written for what it is, each in its own."""
         try:
             all_new = self._commit(Batch([row for claim in claims for row in claim.rows], b"".join(notes), again))
-        except Exception as error:  # noqa: BLE001 - a mistake of ours, too, costs no more than what met it
+        except Exception as error:  # a mistake of ours, too, costs no more than what met it
             _require_present(error)
+            if not isinstance(error, REFUSED):
+                log.error("internal_error", exc_info=error)
             for claim in claims:
                 self._commit_claim(claim)
             for note in notes:

@@ -63,11 +63,11 @@ class _RefusedError(Exception):
     """An upstream answered, but with no response of that id."""
 
 
-class _Round(msgspec.Struct):
-    """One look: which upstreams didn't answer, and why asking failed, by upstream."""
+class _Failures(msgspec.Struct):
+    """What failed in one look: the upstreams that didn't answer, and why asking did, by upstream."""
 
     silent: set[int] = msgspec.field(default_factory=set)
-    failed: dict[str, str] = msgspec.field(default_factory=dict)
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class _Turn(msgspec.Struct, frozen=True):
@@ -99,13 +99,13 @@ class Pending:
         now = now or utcnow()
         if not self._may_look(now):
             return 0
-        due, round_ = self._due(now), _Round()
+        due, failures = self._due(now), _Failures()
         pool = gevent.pool.Pool(AT_ONCE)
         for each in due:
-            pool.spawn(self._ask, each, round_)
+            pool.spawn(self._ask, each, failures)
         pool.join()
-        if round_.failed:
-            log.warning("background_not_asked", upstreams=round_.failed)
+        if failures.reasons:
+            log.warning("background_not_asked", upstreams=failures.reasons)
         return len(due)
 
     def _look_for_ever(self) -> None:
@@ -152,22 +152,22 @@ class Pending:
         return sorted(found, key=lambda turn: turn.at)
 
     # -- one of them --------------------------------------------------------------------------------------------------
-    def _ask(self, response: Unsettled, round_: _Round) -> None:
+    def _ask(self, response: Unsettled, failures: _Failures) -> None:
         """Ask for one and settle it if it has ended; where nobody answered just now its next turn is waited for."""
         upstream_id = response.owned.place.upstream_id
-        if upstream_id in round_.silent:
+        if upstream_id in failures.silent:
             return
         try:
             usage = self._usage(response)
             if usage is not None:
                 self._ledger.finish(response.call_id, response.owned.object_id, usage)
         except _RefusedError as error:
-            round_.failed[str(upstream_id)] = str(error)
+            failures.reasons[str(upstream_id)] = str(error)
         except EgressError as error:
-            round_.silent.add(upstream_id)
-            round_.failed[str(upstream_id)] = error.phase
+            failures.silent.add(upstream_id)
+            failures.reasons[str(upstream_id)] = error.phase
         except Exception as error:  # noqa: BLE001 - an upstream may tell anything; the others shall have their turn
-            round_.failed[str(upstream_id)] = type(error).__name__
+            failures.reasons[str(upstream_id)] = type(error).__name__
 
     def _usage(self, response: Unsettled) -> Usage | None:
         """Return what a response used, None while it goes on or where that isn't told.

@@ -338,7 +338,11 @@ def test_a_mistake_of_ours_in_one_record_costs_no_other(pen, ids, monkeypatch):
         return commit(batch)
 
     monkeypatch.setattr(pen, "_commit", mistaken)
+    told = []
+    monkeypatch.setattr("app.logs.LISTENERS", [lambda event: told.append(dict(event))])
     for n in range(1, 4):
         pen.note(record(n))
     pen.claim([claim_row("resp_1", ids.alice)])
     eventually(lambda: [row.id for row in rows(Record)] == [record(1).id, record(3).id])
+    eventually(lambda: [each["event"] for each in told] == ["internal_error", "record_refused"])
+    assert (isinstance(told[0]["exc_info"], KeyError), told[1]["call"]) == (True, record(2).id)
